@@ -1,0 +1,46 @@
+# `make` or `make help` lists the targets; each does all its own set-up.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help up test lint fmt bench lock
+
+help: ## list what make can do
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-7s %s\n", $$1, $$2}'
+
+up: $(STAMP) ## start everything on this machine; Ctrl-C stops it
+	@exec $(BIN)/encola up
+
+test: $(STAMP) ## run the whole test suite
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## check style and types
+	@$(BIN)/ruff check src tests bench
+	@$(BIN)/ruff format --check src tests bench
+	@$(BIN)/mypy
+
+fmt: $(STAMP) ## put the code into its form
+	@$(BIN)/ruff check --fix -q src tests bench
+	@$(BIN)/ruff format -q src tests bench
+
+bench: $(STAMP) ## measure, beside the peers; several minutes
+	@for each in bench/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
+
+lock: $(STAMP) ## lock the newest admitted versions, with hashes
+	@$(BIN)/python -m pip install -q uv
+	@$(BIN)/uv pip compile -q pyproject.toml --all-extras --group dev --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-header -o requirements.lock
+
+# Made anew when the lock or the package's description changes.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "encola needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@test -x $(BIN)/python || { echo "Making the virtual environment in $(VENV) …"; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing the locked versions; this takes a minute the first time …"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,69 @@
+"""``encola api``: one API process."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from encola.logs import configure_logging
+from encola.settings import Settings, load_settings
+
+from .exits import NOTHING_RUNS, CommandError
+
+GRACEFUL_SECONDS = 5
+"""How long open requests and streams may go on after a stop was asked for."""
+
+
+def api(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; default: ENCOLA_HOST.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; default: ENCOLA_PORT.")
+    ] = None,
+) -> None:
+    """
+    Start the HTTP API with the dashboard, and nothing else.
+
+    It finds its server in REDIS_URL, or in what `encola up` started on this folder.
+
+    \b
+    Examples:
+        REDIS_URL=redis://localhost:6379/0 encola api
+        REDIS_URL=redis://localhost:6379/0 encola api --port 9000
+    """
+    given = {"host": host, "port": port}
+    settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    configure_logging("api", settings)
+    _serve(settings)
+
+
+def _serve(settings: Settings) -> None:
+    import uvicorn
+
+    from encola.embedded.supervisor import check_port_free
+
+    check_port_free(settings.host, settings.port, "ENCOLA_PORT")
+    server = uvicorn.Server(
+        uvicorn.Config(
+            "encola.api:app",
+            host=settings.host,
+            port=settings.port,
+            loop="uvloop",
+            http="httptools",
+            access_log=False,  # a task's record tells more, and costs no line a request
+            log_config=None,  # ours
+            server_header=False,
+            timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        )
+    )
+    try:
+        server.run()
+    except SystemExit:
+        # uvicorn has logged the reason; its own exit codes mean something else here.
+        raise CommandError(
+            "The API could not start; the lines above say why.", NOTHING_RUNS
+        ) from None
+    if not server.started:
+        raise CommandError("The API could not start; the lines above say why.", NOTHING_RUNS)

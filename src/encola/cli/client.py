@@ -1,0 +1,156 @@
+"""
+The HTTP API as the commands use it: where it is, a call, what its problems mean.
+
+Knows nothing of single commands. Errors come as :class:`CommandError` with their exit code.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote, urlsplit
+
+from encola.embedded import runfile
+from encola.errors import NothingRuns
+from encola.logs import one_line, redact
+from encola.settings import Settings, load_settings
+
+from .exits import NOTHING_RUNS, USAGE, CommandError, exit_code_of_problem
+
+if TYPE_CHECKING:
+    import httpx
+
+FINISHED_STATES = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+TIMEOUT = 30.0
+"""Seconds for one call."""
+
+
+class NoAnswer(CommandError):  # noqa: N818  # named as those in encola.errors
+    """Nobody answered at the API's address."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, NOTHING_RUNS)
+
+
+class Api:
+    """One connection to the API."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+
+    def types(self) -> list[dict[str, Any]]:
+        """Every task type with its JSON Schemas."""
+        return cast("list[dict[str, Any]]", self._call("GET", "/tasks/types").get("types", []))
+
+    def submit(self, type_name: str, task_input: object) -> dict[str, Any]:
+        """Queue a task; the answer has its ``task_id``."""
+        return self._call("POST", "/tasks", {"type": type_name, "input": task_input})
+
+    def task(self, task_id: str) -> dict[str, Any]:
+        """Everything known of a task."""
+        return self._call("GET", f"/tasks/{quote(task_id, safe='')}")
+
+    def cancel(self, task_id: str) -> dict[str, Any]:
+        """Cancel a task."""
+        return self._call("DELETE", f"/tasks/cancel/{quote(task_id, safe='')}")
+
+    def ready(self) -> dict[str, Any]:
+        """``{store, workers, …}``, also where the API says that it is not ready."""
+        response = self._send("GET", "/ready", None)
+        return _object(response)
+
+    def _call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        response = self._send(method, path, body)
+        answer = _object(response)
+        if response.is_success:
+            return answer
+        raise CommandError(
+            _sentence(answer) or f"The API answered {response.status_code}.",
+            exit_code_of_problem(response.status_code, str(answer.get("code", ""))),
+        )
+
+    def _send(self, method: str, path: str, body: object) -> httpx.Response:
+        import httpx
+
+        try:
+            return self._client.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            raise NoAnswer(
+                f"No answer from {redact(str(self._client.base_url))} ({error}). "
+                "Start `encola up`, or name the API in ENCOLA_URL."
+            ) from None
+
+
+@contextmanager
+def connect(settings: Settings | None = None) -> Generator[Api]:
+    """
+    An :class:`Api` for the block.
+
+    Raises:
+        NothingRuns: there is no address to try.
+    """
+    import httpx
+
+    url = api_url(settings or load_settings())
+    # A proxy of the environment cannot reach this machine's loopback address.
+    trust_env = urlsplit(url).hostname not in LOOPBACK
+    try:
+        client = httpx.Client(
+            base_url=url,
+            timeout=TIMEOUT,
+            trust_env=trust_env,
+            headers={"Accept": "application/json", "Accept-Language": _language()},
+        )
+    except httpx.InvalidURL as error:
+        raise CommandError(f"ENCOLA_URL is no address: {error}.", USAGE) from None
+    with client:
+        yield Api(client)
+
+
+def api_url(settings: Settings) -> str:
+    """
+    ENCOLA_URL; else what ``run.json`` says; else, with REDIS_URL, this machine's ENCOLA_PORT.
+
+    Raises:
+        CommandError: ENCOLA_URL is no HTTP address.
+        NothingRuns: none of the three is there.
+    """
+    named = os.environ.get("ENCOLA_URL", "").rstrip("/")
+    if named:
+        if urlsplit(named).scheme not in ("http", "https") or not urlsplit(named).hostname:
+            raise CommandError(
+                "ENCOLA_URL: expected an address such as http://127.0.0.1:8000.", USAGE
+            )
+        return named
+    run = runfile.read(settings.data_dir)
+    if run:
+        return run.api_url
+    if settings.redis_url:
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        return f"http://{host}:{settings.port}"
+    raise NothingRuns(runfile.shown(settings.data_dir))
+
+
+def _language() -> str:
+    """Sentences in the language set for encola, else in English as the rest of the command line."""
+    return os.environ.get("ENCOLA_LANGUAGE", "en").lower()
+
+
+def _object(response: httpx.Response) -> dict[str, Any]:
+    try:
+        answer: object = response.json()
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", answer) if isinstance(answer, dict) else {}
+
+
+def _sentence(problem: dict[str, Any]) -> str:
+    lines = [str(problem.get("detail") or problem.get("title") or "")]
+    errors = cast("list[dict[str, Any]]", problem.get("errors") or [])
+    for error in errors:
+        loc = ".".join(str(part) for part in cast("list[object]", error.get("loc") or []))
+        lines.append(f"  - {loc}: {error.get('msg', '')}")
+    return "\n".join(one_line(line) for line in lines)

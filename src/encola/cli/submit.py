@@ -1,0 +1,102 @@
+"""``encola submit``: send one task."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from encola.errors import TaskTypeNotFound
+from encola.logs import one_line
+
+from .client import Api, connect
+from .exits import USAGE, CommandError, exit_code_of_state
+from .fields import parse
+from .follow import follow, outcome
+
+#: Fields of the task's model are options that only the API knows.
+CONTEXT: dict[str, Any] = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+
+def submit(
+    context: typer.Context,
+    type_name: Annotated[
+        str,
+        typer.Argument(metavar="TYPE", help="Task type, such as email, file, report, cleanup."),
+    ],
+    input_json: Annotated[
+        str | None,
+        typer.Option("--input", metavar="JSON", help="The whole input as JSON."),
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the task ends.")] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print the answer, or with --wait the record, as JSON."),
+    ] = False,
+    timeout: Annotated[
+        float | None, typer.Option(min=0, help="With --wait: at most so many seconds.")
+    ] = None,
+) -> None:
+    """
+    Send a task: encola submit TYPE [FILE] --FIELD VALUE …
+
+    Fields are those of the task type's model; --user is short for --user-id, and a
+    FILE is its field file_path. Standard output holds the task's id alone (or JSON),
+    everything else goes to standard error.
+
+    With --wait the exit code tells how the task ended: 0 done, 1 failed, 5 cancelled.
+
+    \b
+    Examples:
+        encola submit email --email ana@example.com --subject Hola --body "Hola"
+        encola submit file ventas.csv --user 7 --wait
+        encola submit report --input '{"user_id": 7, "report_type": "sales"}' --json
+        id=$(encola submit cleanup) && encola status "$id" --follow
+    """
+    if type_name.startswith("-"):
+        raise typer.BadParameter("the task type comes first", param_hint="TYPE")
+    if timeout is not None and not wait:
+        raise typer.BadParameter("works only together with --wait", param_hint="--timeout")
+    given = _given(input_json, context.args)
+    with connect() as api:
+        task_input = parse(context.args, _schema(api, type_name)) if given is None else given
+        answer = api.submit(type_name, task_input)
+        task_id = str(answer["task_id"])
+        if not as_json:
+            typer.echo(task_id)
+            typer.echo(one_line(str(answer.get("message", ""))), err=True)
+        elif not wait:
+            typer.echo(json.dumps(answer))
+        if not wait:
+            return
+        task = follow(api, task_id, timeout=timeout)
+    if as_json:
+        typer.echo(json.dumps(task))
+    typer.echo(outcome(task), err=True)
+    raise typer.Exit(exit_code_of_state(str(task.get("state"))))
+
+
+def _given(input_json: str | None, words: list[str]) -> object:
+    """The input from ``--input``; None where it is described field by field."""
+    if input_json is None:
+        return None
+    if words:
+        raise CommandError(
+            f"--input is the whole input; {words[0]!r} has no place beside it.", USAGE
+        )
+    try:
+        value: object = json.loads(input_json)
+    except ValueError as error:
+        raise CommandError(f"--input is no JSON: {error}.", USAGE) from None
+    if not isinstance(value, dict):
+        raise CommandError("--input: expected a JSON object such as '{\"user_id\": 7}'.", USAGE)
+    return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def _schema(api: Api, type_name: str) -> dict[str, Any]:
+    types = {str(one.get("name")): one for one in api.types()}
+    if type_name not in types:
+        raise TaskTypeNotFound(type_name, list(types))
+    schema: dict[str, Any] = types[type_name].get("input_schema") or {}
+    return schema

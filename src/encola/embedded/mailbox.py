@@ -1,0 +1,284 @@
+"""
+The mailbox that comes along: a real SMTP server on this machine that keeps what it gets.
+
+    python -m encola.embedded.mailbox --dir DIR --port PORT
+
+Takes mail from programs of this machine for any address and delivers none of it
+onwards; :mod:`.maildir` reads it. Not a mail server for people: no accounts, no
+relaying, loopback only.
+
+What happens to a mail:
+
+1. It is received whole, up to 25 MiB; a larger one is refused with 552.
+2. Written under ``tmp/`` with its envelope in front, and flushed to the disk.
+3. Renamed into ``new/``, and the folder flushed. Until here nobody can see it.
+4. Only now the sender gets its 250. Where the disk refuses: 451, "try again".
+
+A crash between 3 and 4 leaves a mail that its sender will send again: two of it
+rather than none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from pathlib import Path
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from encola.errors import SettingsError
+from encola.logs import configure_logging
+from encola.settings import load_settings
+
+HOST = "127.0.0.1"
+SIZE_LIMIT = 25 * 1024 * 1024
+"""Bytes of one mail."""
+IDLE_SECONDS = 300.0
+"""A client that says nothing for so long is sent away."""
+STOP_SECONDS = 1.0
+"""At a stop, mails being written get so long to be finished and answered."""
+STALE_SECONDS = 36 * 3600
+"""Age at which a file in ``tmp`` is a crash's leftover. Source: the Maildir convention."""
+FOLDERS = ("tmp", "new", "cur")
+
+logger = logging.getLogger(__name__)
+
+
+class MaildirWriter:
+    """Writes mails into one Maildir, each whole or not at all. Usable from several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = threading.Lock()
+        self._last_us = 0
+
+    def prepare(self) -> None:
+        """
+        Make the folders, readable by their owner alone, and sweep out what a crash left.
+
+        Raises:
+            OSError: they cannot be made or written to.
+        """
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in FOLDERS:
+            (self.folder / name).mkdir(mode=0o700, exist_ok=True)
+        probe = self.folder / "tmp" / self._new_name()
+        probe.touch(mode=0o600)
+        probe.unlink()
+        for left in (self.folder / "tmp").iterdir():
+            with suppress(FileNotFoundError):
+                if time.time() - left.lstat().st_mtime > STALE_SECONDS:
+                    left.unlink()
+
+    def keep(self, mail: bytes, *, sender: str, recipients: Sequence[str]) -> str:
+        """
+        Write *mail* to the disk, with its envelope in front; its id comes back.
+
+        Raises:
+            OSError: it could not be written, and nothing is left of it.
+        """
+        name = self._new_name()
+        temporary = self.folder / "tmp" / name
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(_envelope(name, sender, recipients))
+                file.write(mail)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(self.folder / "new" / name)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+        _flush_folder(self.folder / "new")
+        return name
+
+    def _new_name(self) -> str:
+        """
+        A name that sorts by time: ``1795338000.M123456P812Rdeadbeef``.
+
+        Seconds, microseconds, process, chance. Never the same microsecond twice from one
+        writer, so that mails stay in the order in which they came.
+        """
+        with self._lock:
+            now_us = self._last_us = max(time.time_ns() // 1000, self._last_us + 1)
+        seconds, micros = divmod(now_us, 1_000_000)
+        return f"{seconds:010d}.M{micros:06d}P{os.getpid()}R{secrets.token_hex(4)}"
+
+
+class _Handler:
+    """What aiosmtpd calls; the names of the methods are its own."""
+
+    def __init__(self, writer: MaildirWriter) -> None:
+        self._writer = writer
+        self.writing: set[asyncio.Task[str]] = set()
+
+    async def handle_DATA(  # noqa: N802  # the library's name
+        self, _server: SMTP, _session: Session, envelope: Envelope
+    ) -> str:
+        mail = envelope.original_content or b""
+        recipients = tuple(envelope.rcpt_tos)
+        sender = envelope.mail_from or ""
+        # A task of its own: a client that hangs up cannot cut it short, and a stop knows
+        # what is still being written.
+        task = asyncio.create_task(self._keep(mail, sender, recipients))
+        self.writing.add(task)
+        task.add_done_callback(self.writing.discard)
+        return await asyncio.shield(task)
+
+    async def _keep(self, mail: bytes, sender: str, recipients: Sequence[str]) -> str:
+        try:
+            name = await asyncio.to_thread(
+                self._writer.keep, mail, sender=sender, recipients=recipients
+            )
+        except OSError as error:
+            logger.error("A mail could not be kept: %s", error)
+            return f"451 4.3.0 Not kept: {error.strerror or 'disk error'}. Try again later."
+        logger.info("Kept mail %s to %s, %d bytes", name, ", ".join(recipients), len(mail))
+        return f"250 2.0.0 Kept as {name}"
+
+    async def handle_exception(self, error: Exception) -> str:
+        # The library would answer 500, and a sender would give up for good.
+        logger.error("SMTP session failed", exc_info=error)
+        return "451 4.3.0 Internal error. Try again later."
+
+
+class Mailbox:
+    """The server, on the running loop."""
+
+    def __init__(self, folder: Path, *, size_limit: int = SIZE_LIMIT) -> None:
+        self._writer = MaildirWriter(folder)
+        self._handler = _Handler(self._writer)
+        self._size_limit = size_limit
+        self._sessions: weakref.WeakSet[SMTP] = weakref.WeakSet()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, port: int = 0) -> int:
+        """
+        Listen; the port comes back, a free one for 0.
+
+        Raises:
+            OSError: the port is taken, or the folder cannot be written to.
+        """
+        await asyncio.to_thread(self._writer.prepare)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._new_session, HOST, port)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Take no more; finish and answer what is being written; hang up. About a second at most."""
+        if self._server is None:
+            return
+        self._server.close()
+        if self._handler.writing:
+            await asyncio.wait(tuple(self._handler.writing), timeout=STOP_SECONDS)
+            await asyncio.sleep(0.05)  # lets the sessions send the answers they now have
+        for session in tuple(self._sessions):
+            if session.transport is not None:
+                session.transport.close()
+        await asyncio.sleep(0)
+        self._server = None
+
+    def _new_session(self) -> SMTP:
+        session = SMTP(
+            self._handler,
+            data_size_limit=self._size_limit,
+            enable_SMTPUTF8=True,
+            hostname="localhost",  # else it asks the DNS for our name
+            ident="encola mailbox",
+            timeout=IDLE_SECONDS,
+            loop=asyncio.get_running_loop(),
+        )
+        self._sessions.add(session)
+        return session
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the mailbox until SIGTERM or SIGINT; the exit code comes back."""
+    parser = argparse.ArgumentParser(
+        prog="python -m encola.embedded.mailbox",
+        description="An SMTP server for this machine that keeps all mail in a folder.",
+    )
+    parser.add_argument("--dir", required=True, type=Path, help="the Maildir; made when missing")
+    parser.add_argument("--port", default=0, type=int, help="0, the default: a free one")
+    given = parser.parse_args(arguments)
+    if not 0 <= given.port <= 65535:
+        parser.error("--port: expected 0 to 65535")
+    folder: Path = given.dir.absolute()
+    try:
+        _configure_logging(folder)
+        asyncio.run(_serve(folder, given.port))
+    except SettingsError as error:
+        return _complain(str(error))
+    except OSError as error:
+        where = str(folder) if error.filename else f"{HOST}:{given.port}"
+        return _complain(f"The mailbox cannot use {where}: {os.strerror(error.errno or 0)}.")
+    return 0
+
+
+async def _serve(folder: Path, port: int) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    mailbox = Mailbox(folder)
+    ready = {"event": "ready", "port": await mailbox.start(port)}
+    print(json.dumps(ready), flush=True)  # read by who started us
+    await stopped.wait()
+    await mailbox.stop()
+
+
+def _configure_logging(folder: Path) -> None:
+    # In a data folder the logs have their place beside us; elsewhere none is made.
+    if (folder.parent / "logs").is_dir():
+        configure_logging("mailbox", load_settings(data_dir=folder.parent))
+    else:
+        logging.basicConfig(level=logging.WARNING)
+
+
+def _complain(sentence: str) -> int:
+    print(sentence, file=sys.stderr)
+    return 1
+
+
+def _envelope(name: str, sender: str, recipients: Sequence[str]) -> bytes:
+    r"""
+    The lines put before a mail: who it came from, whom it was for, when.
+
+    ``Received`` is the last of them, so a reader can tell our lines from the sender's own
+    of the same name. Addresses are what stood on one command line and hold no line break.
+    """
+    when = format_datetime(datetime.fromtimestamp(int(name.partition(".")[0]), UTC))
+    lines = [
+        f"Return-Path: <{sender}>",
+        *(f"X-RcptTo: {recipient}" for recipient in recipients),
+        f"Received: by localhost (encola mailbox) with SMTP id {name}; {when}",
+    ]
+    return "".join(f"{line}\r\n" for line in lines).encode("utf-8", "surrogateescape")
+
+
+def _flush_folder(folder: Path) -> None:
+    # The rename is on the disk only when the folder is.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,188 @@
+"""
+The Celery application: one object, its safe defaults, and every declared task.
+
+The address is read when it is first needed, so that importing this module
+works where nothing runs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import urllib.parse
+from typing import Any
+
+from celery import Celery
+from celery.signals import import_modules, setup_logging
+from kombu import Exchange, Queue
+
+from ..embedded.runfile import resolve_redis_url
+from ..errors import NothingRuns
+from ..logs import configure_logging
+from ..settings import Settings, get_settings
+from ..task import TaskType, task_types
+from . import control as _control
+from . import transport
+from .session import current_session
+from .task import Task, celery_function
+from .worker import LeaseStep
+
+assert _control  # its command replaces Celery's own "revoke" in the worker's panel
+
+
+class EncolaCelery(Celery):
+    """A Celery application on encola's transport and backend."""
+
+    task_cls = Task
+    control_cls = "encola.engine.control:Control"
+
+    def _connection(self, url: str | None, **kwargs: Any) -> Any:
+        if url == NOWHERE:
+            raise NothingRuns(str(get_settings().data_dir))
+        return super()._connection(url, **kwargs)
+
+
+#: Stands for an address where there is none; never connected to.
+NOWHERE = f"{transport.SCHEME}+redis://nothing-runs.invalid/0"
+
+
+def configuration() -> dict[str, Any]:
+    """Celery's settings, each with the reason it differs from Celery's own default."""
+    settings = get_settings()
+    address, options = broker_address(settings)
+    return {
+        "broker_url": address,
+        "broker_transport_options": options,
+        "result_backend": "encola.engine.backend:Backend",
+        # Only JSON is taken and given: a pickle from the network runs code.
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "accept_content": ["json"],
+        "timezone": "UTC",
+        "enable_utc": True,
+        # Acknowledging before running loses the task when the worker dies.
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        # The store asks the record itself; Celery's check would ask it once more.
+        "worker_deduplicate_successful_tasks": False,
+        # STARTED is written by the script that grants the start.
+        "task_track_started": False,
+        "task_default_queue": "encola",
+        "task_default_exchange": "",
+        "task_default_routing_key": "encola",
+        "task_queues": [Queue(name, Exchange(""), routing_key=name) for name in settings.queues],
+        "task_create_missing_queues": True,
+        "task_routes": (route,),
+        "task_time_limit": _limit(settings.task_time_limit),
+        "task_soft_time_limit": _limit(settings.task_soft_time_limit),
+        "worker_max_tasks_per_child": _limit(settings.max_tasks_per_child),
+        "worker_prefetch_multiplier": 1,
+        "worker_concurrency": settings.concurrency,
+        "worker_consumer": "encola.engine.worker:Consumer",
+        # A lost child is seen by its exit, not by waiting ten seconds for its result.
+        "worker_lost_wait": 1.0,
+        # The lease outlives a connection: what runs goes on, and is still ours.
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_enable_prefetch_count_reduction": False,
+        # A worker that starts before its server waits for it.
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        # A command that the server refused (full, read-only) is no reason to exit.
+        "broker_channel_error_retry": True,
+        "worker_hijack_root_logger": False,
+        "worker_send_task_events": False,
+        "result_extended": True,
+        "result_cache_max": -1,
+        "worker_soft_shutdown_timeout": 0,
+    }
+
+
+def route(name: str, args: Any, kwargs: Any, options: Any, task: Any = None, **_: Any) -> Any:
+    """A declared task type's own queue."""
+    queue = transport.QUEUES_BY_NAME.get(name)
+    return {"queue": queue} if queue else None
+
+
+def broker_address(settings: Settings) -> tuple[str, dict[str, Any]]:
+    """(broker_url, transport options) for the server of this installation."""
+    options: dict[str, Any] = {
+        "socket_timeout": 5.0,
+        "socket_connect_timeout": 5.0,
+        "socket_keepalive": True,
+        "health_check_interval": 15,
+    }
+    if settings.list_prefix:
+        options["global_keyprefix"] = settings.list_prefix
+    try:
+        url = resolve_redis_url(settings)
+    except NothingRuns:
+        return NOWHERE, options
+    if url.startswith("sentinel://"):
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(url.split(";")[-1]).query)
+        options["master_name"] = query.get("master_name", ["mymaster"])[0]
+    return f"{transport.SCHEME}+{url}", options
+
+
+def _limit(value: float | str) -> float | None:
+    return None if isinstance(value, str) else value
+
+
+def make_app() -> EncolaCelery:
+    """The application with every declared task type; a user's modules are imported by it."""
+    transport.install()
+    app = EncolaCelery("encola", set_as_current=True)
+    app.add_defaults(configuration)
+    app.steps["worker"].add(LeaseStep)
+    return app
+
+
+def add_task_type(app: Celery, task_type: TaskType, alias: str | None = None) -> Any:
+    """Turns a declared task type into a Celery task of its wire name, and of *alias* too."""
+    for name in (task_type.wire_name, alias):
+        if name:
+            transport.TYPES_BY_NAME[name] = task_type.name
+            transport.QUEUES_BY_NAME[name] = task_type.queue
+    options: dict[str, Any] = {}
+    for name in ("time_limit", "soft_time_limit"):
+        limit = getattr(task_type, name)
+        if limit != "default":
+            options[name] = limit
+    made = app.task(
+        celery_function(task_type),
+        bind=True,
+        lazy=False,
+        name=task_type.wire_name,
+        # Ours decide when to retry; this is what Task.retry() falls back on.
+        max_retries=get_settings().task_max_retries,
+        default_retry_delay=get_settings().task_first_delay,
+        **options,
+    )
+    if alias:
+        app.tasks[alias] = made
+    return made
+
+
+@import_modules.connect
+def import_task_modules(**_: Any) -> None:
+    """Imports our tasks and the modules of ENCOLA_TASK_MODULES, and registers what they declare."""
+    importlib.import_module("encola.tasks")
+    for name in get_settings().task_modules:
+        importlib.import_module(name)
+    for task_type in task_types():
+        if task_type.wire_name not in celery_app.tasks:
+            add_task_type(celery_app, task_type)
+
+
+def publish_names() -> None:
+    """Writes which wire name is which task type, for stock producers' envelopes."""
+    if transport.TYPES_BY_NAME:
+        session = current_session()
+        session.client.hset(session.keys.named("types"), mapping=dict(transport.TYPES_BY_NAME))
+
+
+celery_app = make_app()
+
+
+@setup_logging.connect
+def _own_logging(**_: Any) -> None:
+    """Celery leaves logging alone where this signal has a receiver."""
+    configure_logging("worker", get_settings())

@@ -1,0 +1,446 @@
+"""
+The result backend: Celery's states are the record's.
+
+There is no second store of results. ``mark_as_*`` settle the attempt,
+``update_state`` reports progress, and ``AsyncResult`` reads the record. No
+subscription is made per result: ``.get()`` looks, at intervals.
+
+What a fenced attempt writes is refused and logged. What an acknowledgement
+means where nothing was written is the transport's business, not ours.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+from celery import states
+from celery.backends.base import Backend as CeleryBackend
+from celery.backends.base import SyncBackendMixin, _create_chord_error_with_cause
+from celery.canvas import maybe_signature
+from celery.exceptions import ChordError
+from celery.result import GroupResult, allow_join_result, result_from_tuple
+from kombu.utils.encoding import bytes_to_str
+from kombu.utils.url import maybe_sanitize_url
+
+from ..errors import TooLarge
+from ..record import FINISHED, TaskError, TaskRecord, TaskState, iso
+from ..store import NewTask, Settled, decode_record, encode_body, run_many
+from ..store.message import Message
+from ..store.records import encode_error
+from .outcome import describe, error_code, restore, revoked
+from .session import current_session
+from .transport import TOKEN_HEADER, type_of
+
+logger = logging.getLogger(__name__)
+
+#: Groups and half-finished chords are kept so long.
+GROUP_SECONDS = 7 * 86_400
+
+
+class Backend(SyncBackendMixin, CeleryBackend):
+    """Celery's result backend on the record."""
+
+    supports_autoexpire = True
+    supports_native_join = True
+    persistent = True
+
+    def as_uri(self, include_password: bool = False) -> str:
+        url = current_session().url
+        return url if include_password else str(maybe_sanitize_url(url))
+
+    # --- outcomes -------------------------------------------------------------
+
+    def mark_as_done(
+        self,
+        task_id: str,
+        result: Any,
+        request: Any = None,
+        store_result: bool = True,
+        state: str = states.SUCCESS,
+    ) -> None:
+        """Settles SUCCESS, after the chord has its part: a crash between repeats both."""
+        value = self._encode_value(result if store_result and not _ignored(request) else None)
+        if request is not None and request.chord:
+            self.on_chord_part_return(request, state, result)
+        self._settle(task_id, request, TaskState.SUCCESS, value)
+
+    def mark_as_failure(
+        self,
+        task_id: str,
+        exc: BaseException,
+        traceback: str | None = None,
+        request: Any = None,
+        store_result: bool = True,
+        call_errbacks: bool = True,
+        state: str = states.FAILURE,
+    ) -> None:
+        """Settles FAILURE; chord, chain and errbacks hear of it first."""
+        if request is not None:
+            if request.chord:
+                self.on_chord_part_return(request, state, exc)
+            self._fail_chain(
+                getattr(request, "chain", None), exc, traceback, store_result=True, state=state
+            )
+            if call_errbacks and request.errbacks:
+                self._call_task_errbacks(request, exc, traceback)
+        self._settle_error(task_id, request, TaskState.FAILURE, exc, traceback)
+
+    def mark_as_retry(
+        self,
+        task_id: str,
+        exc: BaseException | None,
+        traceback: str | None = None,
+        request: Any = None,
+        store_result: bool = True,
+        state: str = states.RETRY,
+    ) -> None:
+        """Settles RETRY: the next delivery was published from inside this attempt."""
+        error = exc or Exception("The task asked to be run again.")
+        self._settle_error(task_id, request, TaskState.RETRY, error, traceback)
+
+    def mark_as_revoked(
+        self,
+        task_id: str,
+        reason: str = "",
+        request: Any = None,
+        store_result: bool = True,
+        state: str = states.REVOKED,
+    ) -> None:
+        if request is not None and request.chord:
+            self.on_chord_part_return(request, state, revoked(reason))
+        code = reason if reason in ("expired", "terminated") else "cancelled"
+        if _token(request) is None:
+            session = current_session()
+            stored = session.client.hget(session.keys.record(task_id), "st")
+            if stored is not None and TaskState(stored.decode()) not in FINISHED:
+                session.run(session.verbs.cancel(task_id, waiting_only=True, code=code))
+            return
+        self._settle(task_id, request, TaskState.REVOKED, b"", code)
+
+    def store_result(
+        self,
+        task_id: str,
+        result: Any,
+        state: str,
+        traceback: str | None = None,
+        request: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """What ``update_state`` calls: progress, under whatever word the user chose."""
+        token = _token(request)
+        if isinstance(result, BaseException) or state in (states.FAILURE, states.REVOKED):
+            error = result if isinstance(result, BaseException) else Exception(str(result))
+            if token is None:
+                self._record_unsent(task_id, error, traceback, request)
+                return result
+        if token is None or state == states.STARTED:
+            # STARTED is written by the task's own start, with its event.
+            return result
+        if state in states.READY_STATES:
+            # A finished state, declared by a task that still runs: it holds if the
+            # task then raises Ignore, and gives way if it ends by itself.
+            request.encola_declared = (state, result, traceback)
+            return result
+        session = current_session()
+        phase = "" if state == TaskState.PROCESSING else state
+        progress = self._encode_value(result)
+        limit = 2048
+        if len(progress) > limit:
+            raise TooLarge("progress", len(progress), limit)
+        session.run(session.verbs.progress(task_id, token, progress, phase))
+        return result
+
+    def settle_declared(self, task_id: str, request: Any) -> None:
+        """The task raised Ignore after it had declared a finished state: that one holds."""
+        state, result, traceback = request.encola_declared
+        if state == states.SUCCESS:
+            self._settle(task_id, request, TaskState.SUCCESS, self._encode_value(result))
+            return
+        error = result if isinstance(result, BaseException) else Exception(_words(result))
+        self._settle_error(task_id, request, TaskState(state), error, traceback)
+
+    # --- reading ----------------------------------------------------------------
+
+    def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
+        session = current_session()
+        stored = session.client.hgetall(session.keys.record(str(task_id)))
+        if not stored:
+            return {"status": states.PENDING, "result": None, "task_id": task_id}
+        return self._meta(decode_record(str(task_id), stored), stored)
+
+    def get_many(
+        self,
+        task_ids: Iterable[str],
+        timeout: float | None = None,
+        interval: float = 0.5,
+        no_ack: bool = True,
+        on_message: Any = None,
+        on_interval: Any = None,
+        max_iterations: int | None = None,
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Results as they come; one round trip a look, for all that are missing."""
+        missing = {bytes_to_str(task_id) for task_id in task_ids}
+        waited, looks = 0.0, 0
+        pause = min(interval or 0.5, 0.02)
+        while missing:
+            for task_id, meta in self._finished(sorted(missing)):
+                missing.discard(task_id)
+                if on_message is not None:
+                    on_message(meta)
+                yield task_id, meta
+            looks += 1
+            if not missing or (max_iterations and looks >= max_iterations):
+                return
+            if timeout is not None and waited >= timeout:
+                raise self.TimeoutError(f"{len(missing)} results were not there after {timeout} s")
+            if on_interval:
+                on_interval()
+            self._sleep(pause)
+            waited += pause
+            # Quick at first, for what ends at once; then as the caller asked.
+            pause = min(pause * 1.5, interval or 0.5)
+
+    def wait_for(
+        self,
+        task_id: str,
+        timeout: float | None = None,
+        interval: float = 0.5,
+        no_ack: bool = True,
+        on_interval: Any = None,
+    ) -> dict[str, Any]:
+        self._ensure_not_eager()
+        for _, meta in self.get_many(
+            [task_id], timeout=timeout, interval=interval or 0.5, on_interval=on_interval
+        ):
+            return meta
+        raise self.TimeoutError("The operation timed out.")
+
+    def _finished(self, task_ids: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        session = current_session()
+        pipeline = session.client.pipeline(transaction=False)
+        for task_id in task_ids:
+            pipeline.hget(session.keys.record(task_id), "st")
+        for task_id, state in zip(task_ids, pipeline.execute(), strict=True):
+            if state is not None and TaskState(state.decode()) in FINISHED:
+                yield task_id, self.get_task_meta(task_id)
+
+    def _meta(self, record: TaskRecord, stored: dict[bytes, bytes]) -> dict[str, Any]:
+        state, result = _as_celery_sees_it(record)
+        children = orjson.loads(stored[b"ch"]) if b"ch" in stored else []
+        if state == states.SUCCESS and stored.get(b"r"):
+            result = self.decode(stored[b"r"].decode())
+        return {
+            "task_id": record.id,
+            "status": state,
+            "result": result,
+            "traceback": record.error.traceback or None if record.error else None,
+            "children": children,
+            "date_done": iso(record.completed_at) if record.completed_at else None,
+            "name": record.name,
+            "args": record.args,
+            "kwargs": record.kwargs,
+            "worker": record.attempts[-1].worker.partition("/")[0] if record.attempts else None,
+            "retries": record.retries,
+            "queue": record.queue,
+            "group_id": record.group_id,
+            "parent_id": record.parent_id,
+        }
+
+    def _forget(self, task_id: str) -> None:
+        """``AsyncResult.forget()``: the result goes, the record stays."""
+        session = current_session()
+        session.client.hdel(session.keys.record(task_id), "r", "ch")
+
+    # --- groups and chords --------------------------------------------------------
+
+    def _save_group(self, group_id: str, result: GroupResult) -> GroupResult:
+        session = current_session()
+        value = self.encode({"result": result.as_tuple()})
+        session.client.set(session.keys.group(group_id), value, ex=GROUP_SECONDS)
+        return result
+
+    def _restore_group(self, group_id: str) -> dict[str, Any] | None:
+        session = current_session()
+        value = session.client.get(session.keys.group(group_id))
+        if value is None:
+            return None
+        meta: dict[str, Any] = self.decode(value.decode())
+        meta["result"] = result_from_tuple(meta["result"], self.app)
+        return meta
+
+    def _delete_group(self, group_id: str) -> None:
+        session = current_session()
+        session.client.delete(session.keys.group(group_id))
+
+    def apply_chord(self, header_result_args: Any, body: Any, **kwargs: Any) -> None:
+        header = self.app.GroupResult(*header_result_args)
+        if any(isinstance(part, GroupResult) for part in header.results):
+            # The parts' results must come back in the shape of the header.
+            self.save_group(header.id, header)
+
+    def set_chord_size(self, group_id: str, chord_size: int) -> None:
+        self._chord(group_id, "", b"", chord_size)
+
+    def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> None:
+        """One part of a chord has ended; the last one publishes the body."""
+        group_id, task_id = request.group, request.id
+        if not group_id or not task_id:
+            return
+        index = request.group_index
+        part = f"{index:09d}:{task_id}" if isinstance(index, int) else f"~:{task_id}"
+        if state in states.PROPAGATE_STATES and isinstance(result, BaseException):
+            value = {"id": task_id, "state": state, "error": orjson.loads(encode_error(describe(result)))}
+        else:
+            value = {"id": task_id, "state": state, "value": self._encode_value(result).decode()}
+        parts, size = self._chord(group_id, part, orjson.dumps(value), None)
+        if size >= 0 and parts >= size:
+            self._run_chord_body(request, group_id)
+
+    def _chord(self, group_id: str, part: str, value: bytes, size: int | None) -> tuple[int, int]:
+        session = current_session()
+        call = session.verbs.chord(group_id, part, value, size, GROUP_SECONDS * 1000)
+        parts, known = session.run(call)
+        return parts, known
+
+    def _run_chord_body(self, request: Any, group_id: str) -> None:
+        session = current_session()
+        callback = maybe_signature(request.chord, app=self.app)
+        key = session.keys.chord(group_id)
+        stored = session.client.hgetall(key)
+        parts = [orjson.loads(v) for k, v in sorted(stored.items()) if k.startswith(b"p")]
+        try:
+            results = self._join_parts(group_id, parts)
+        except ChordError as error:
+            logger.warning("Chord %s: %s", group_id, error)
+            self.chord_error_from_stack(callback, error)
+        else:
+            # The body has its id already, so a repeated last part publishes it once.
+            self.app.amqp._retry_publish(callback.delay, results)
+        session.client.delete(session.keys.group(group_id))
+
+    def _join_parts(self, group_id: str, parts: list[dict[str, Any]]) -> list[Any]:
+        for part in parts:
+            if "error" in part:
+                error = part["error"]
+                message = f"Dependency {part['id']} raised {error.get('type')}({error.get('message', '')!r})"
+                cause = restore(_error_of(error))
+                raise _create_chord_error_with_cause(message, cause)
+        header = self.app.GroupResult.restore(group_id, app=self.app)
+        if header is None:
+            return [self.decode(part["value"]) for part in parts]
+        with allow_join_result():
+            header.on_ready()
+            joined: list[Any] = header.join_native(
+                timeout=self.app.conf.result_chord_join_timeout, propagate=True
+            )
+            return joined
+
+    # --- inside -----------------------------------------------------------------
+
+    def _encode_value(self, value: Any) -> bytes:
+        """
+        A result as stored JSON.
+
+        Raises:
+            kombu.exceptions.EncodeError: it is none; Celery makes a FAILURE of it.
+        """
+        encoded = self.encode(self.prepare_value(value))
+        return encoded.encode() if isinstance(encoded, str) else bytes(encoded)
+
+    def _settle_error(
+        self, task_id: str, request: Any, state: TaskState, error: BaseException, traceback: Any
+    ) -> None:
+        text = encode_error(describe(error, None if traceback is None else str(traceback)))
+        self._settle(task_id, request, state, text, error_code(error))
+
+    def _settle(
+        self, task_id: str, request: Any, state: TaskState, value: bytes, code: str = ""
+    ) -> None:
+        token = _token(request)
+        if token is None:
+            logger.debug("Outcome %s of %s has no attempt to belong to.", state, task_id)
+            return
+        session = current_session()
+        children = self.current_task_children(request) or []
+        if children:
+            value_of_children = orjson.dumps(children, default=str)
+            session.client.hset(session.keys.record(task_id), "ch", value_of_children)
+        settled = session.insist(
+            session.verbs.settle(task_id, token, state, value, error_code=code)
+        )
+        if settled is Settled.FENCED:
+            logger.warning(
+                "Task %s: the outcome %s of attempt under token %d was fenced.", task_id, state, token
+            )
+
+    def _record_unsent(
+        self, task_id: str, error: BaseException, traceback: Any, request: Any
+    ) -> None:
+        """
+        A failure for a task that was never sent: a later link of a chain that broke.
+
+        Whoever waits for it must hear of the end, so it gets a record that ends at once.
+        """
+        session = current_session()
+        if session.client.exists(session.keys.record(task_id)):
+            return
+        name = getattr(request, "task", None) or "unsent"
+        message = Message(name, encode_body([]), {"encola": {"source": "celery"}})
+        new = NewTask(
+            id=task_id,
+            message=message.encode(),
+            queue=self.app.conf.task_default_queue,
+            type=type_of(name),
+            lease_to="unsent",
+        )
+        text = encode_error(describe(error, None if traceback is None else str(traceback)))
+        settle = session.verbs.settle(
+            task_id, 1, TaskState.FAILURE, text, error_code=error_code(error)
+        )
+        enqueue = session.verbs.enqueue([new], 2**53)
+        run_many(session.client, [enqueue, settle], transaction=True)
+
+
+def _token(request: Any) -> int | None:
+    value = getattr(request, TOKEN_HEADER, None) if request is not None else None
+    return int(value) if value else None
+
+
+def _ignored(request: Any) -> bool:
+    return bool(request is not None and request.ignore_result)
+
+
+def _words(value: Any) -> str:
+    return value if isinstance(value, str) else str(value)
+
+
+def _as_celery_sees_it(record: TaskRecord) -> tuple[str, Any]:
+    """(state, info) of ``AsyncResult`` for a record."""
+    match record.state:
+        case TaskState.SCHEDULED:
+            return states.PENDING, None
+        case TaskState.STARTED:
+            worker = record.attempts[-1].worker if record.attempts else ""
+            return states.STARTED, {"hostname": worker.partition("/")[0]}
+        case TaskState.PROCESSING:
+            return record.phase or TaskState.PROCESSING.value, record.progress
+        case TaskState.FAILURE | TaskState.RETRY:
+            error = restore(record.error) if record.error else Exception(record.error_code or "")
+            return record.state.value, error
+        case TaskState.REVOKED:
+            return states.REVOKED, revoked(record.error_code)
+        case _:
+            return record.state.value, record.result
+
+
+def _error_of(stored: dict[str, Any]) -> TaskError:
+    return TaskError(
+        type=stored.get("type", ""),
+        module=stored.get("module", ""),
+        message=stored.get("message", ""),
+        traceback=stored.get("traceback", ""),
+        args=stored.get("args") or [],
+    )

@@ -1,0 +1,62 @@
+"""
+Remote control: a revoke is written to the store before anybody is told.
+
+Stock Celery broadcasts a revoke into the memory of the workers that happen to
+be up. Here it is a cancel of the record, whichever road it comes by, so it
+holds across restarts; the broadcast that follows is a courtesy.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery.app.control import Control as CeleryControl
+from celery.utils.functional import maybe_list
+from celery.worker import control as panel
+from celery.worker.control import control_command
+
+from ..errors import StoreError, TaskFinished, TaskNotFound
+from .session import current_session
+
+logger = logging.getLogger(__name__)
+
+
+def cancel(task_ids: Any, *, terminate: bool) -> None:
+    """
+    Cancels in the store. Without *terminate*, what has started is left to run, as Celery has it.
+
+    An id without a record is left to the broadcast: it may be on its way in a
+    stock producer's envelope.
+    """
+    session = current_session()
+    for task_id in maybe_list(task_ids) or ():
+        try:
+            session.run(session.verbs.cancel(str(task_id), waiting_only=not terminate))
+        except (TaskNotFound, TaskFinished):
+            continue
+
+
+class Control(CeleryControl):
+    """``celery_app.control``."""
+
+    def revoke(self, task_id: Any, *args: Any, **kwargs: Any) -> Any:
+        terminate = bool(kwargs.get("terminate", args[1] if len(args) > 1 else False))
+        cancel(task_id, terminate=terminate)
+        return super().revoke(task_id, *args, **kwargs)
+
+
+_revoke_in_memory = panel.revoke
+
+
+@control_command(
+    variadic="task_id",
+    signature="[id1 [id2 [... [idN]]]]",
+)
+def revoke(state: Any, task_id: Any, terminate: bool = False, signal: Any = None, **kwargs: Any) -> Any:
+    """Revoke task by task id (or list of ids)."""
+    try:
+        cancel(task_id, terminate=terminate)
+    except StoreError as error:
+        logger.warning("A revoke could not be written to the store: %s", error)
+    return _revoke_in_memory(state, task_id, terminate, signal, **kwargs)

@@ -1,0 +1,254 @@
+"""
+A worker's lease: what it holds, and its right to run it.
+
+    1. ``register`` makes the worker known; claims go under its lease.
+    2. ``hold`` notes each claimed message; ``drop`` when its end is settled.
+    3. ``renew`` every heartbeat. What is no longer ours is stopped; what is
+       ours in the store and not here (a lost reply) is given back.
+    4. ``tick`` five times a second: how many messages to hold, and what was
+       claimed and does not start is given back to others.
+    5. The watchdog thread ends the process when no renewal was confirmed for
+       0.8 of the lease: by then others may soon run what it runs.
+
+Owns no socket of Celery's: a broken consumer connection costs no lease.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from ..errors import StoreError
+from ..settings import Settings
+from .session import Session
+
+logger = logging.getLogger(__name__)
+
+#: A renewal must be confirmed within this part of the lease, or the worker ends itself.
+FENCE_AFTER: Final = 0.8
+#: Hold as much as the pool ends in this time (s) while tasks are short…
+AHEAD_SECONDS: Final = 0.2
+#: …and never more than this many.
+MOST_HELD: Final = 512
+#: What was claimed and has not started after this time (s) is given back.
+STALE_SECONDS: Final = 1.0
+#: A child that was told to stop gets so long (s) before it is killed.
+KILL_AFTER_SECONDS: Final = 1.0
+#: Exit code of a worker that fenced itself (EX_TEMPFAIL): start another.
+EXIT_FENCED: Final = 75
+
+
+@dataclass(slots=True)
+class Held:
+    """A claimed message that has no end yet."""
+
+    token: int
+    claimed_at: float
+    """``time.monotonic()``"""
+    request: Any = None
+    """Celery's request for it, once there is one."""
+
+
+class Lease:
+    """One worker process's lease. All but the watchdog runs on the worker's event loop."""
+
+    def __init__(self, session: Session, settings: Settings, hostname: str, slots: int) -> None:
+        self.session = session
+        self.settings = settings
+        self.hostname = hostname
+        # A new id each start: what an earlier process of this name held must be rescued.
+        self.worker_id = f"{hostname}/{secrets.token_hex(4)}"
+        self.slots = slots
+        self.held: dict[str, Held] = {}
+        self.queues: list[str] = []
+        self.rate = 0.0
+        """Messages ended a second, smoothed."""
+        self.kill_child: Callable[[Any], None] = lambda request: None
+        self._ended = 0
+        self._ticked_at = time.monotonic()
+        self._renewed_at = time.monotonic()
+        self._stopped = threading.Event()
+
+    # --- what it holds ------------------------------------------------------
+
+    @property
+    def limit(self) -> int:
+        """How many messages it may hold now: one a slot while they are long."""
+        return max(self.slots, min(MOST_HELD, math.ceil(self.rate * AHEAD_SECONDS)))
+
+    @property
+    def room(self) -> int:
+        return self.limit - len(self.held)
+
+    @property
+    def sweep_seconds(self) -> float:
+        """How often to ask for a sweep: well within the third of a lease that counts as sleep."""
+        return min(1.0, self.settings.lease_seconds / 10)
+
+    def hold(self, task_id: str, token: int) -> None:
+        self.held[task_id] = Held(token, time.monotonic())
+
+    def drop(self, task_id: str, token: int) -> None:
+        """The end of this message is settled, or is no longer ours to settle."""
+        held = self.held.get(task_id)
+        if held is not None and held.token == token:
+            del self.held[task_id]
+            self._ended += 1
+
+    # --- life -----------------------------------------------------------------
+
+    def register(self) -> None:
+        """
+        Raises:
+            StoreError
+        """
+        asked_at = time.monotonic()
+        verbs, lease_ms = self.session.verbs, self.settings.lease_ms
+        self.session.run(
+            verbs.heartbeat(self.worker_id, lease_ms, info=self._info(), register=True)
+        )
+        self._renewed_at = asked_at
+
+    def watch(self) -> None:
+        """Starts the watchdog."""
+        threading.Thread(target=self._watch, name="encola-lease", daemon=True).start()
+
+    def renew(self) -> None:
+        """One heartbeat. A store that does not answer is left to the watchdog."""
+        asked_at = time.monotonic()
+        verbs = self.session.verbs
+        held = [(task_id, h.token) for task_id, h in self.held.items()]
+        try:
+            renewal = self.session.run(
+                verbs.heartbeat(self.worker_id, self.settings.lease_ms, held, info=self._info())
+            )
+            if not renewal.known:
+                logger.warning("The store has forgotten this worker; what it ran is stopped.")
+                for task_id in list(self.held):
+                    self.stop_task(task_id)
+                self.register()
+                return
+            # Counted from before the call: the store's clock started no later.
+            self._renewed_at = asked_at
+            for task_id, state in renewal.lost.items():
+                logger.warning("Task %s is no longer ours (%s); stopping it.", task_id, state)
+                self.stop_task(task_id)
+            if renewal.leased > len(self.held):
+                given = self.session.run(verbs.resync(self.worker_id, list(self.held)))
+                if given:
+                    logger.warning("Gave back %d messages whose delivery was lost.", given)
+        except StoreError as error:
+            logger.warning("The lease could not be renewed: %s", error)
+
+    def tick(self) -> None:
+        """Adapts the limit to how fast tasks end, and gives back what does not start."""
+        now = time.monotonic()
+        elapsed = now - self._ticked_at
+        if elapsed <= 0:
+            return
+        # Half the weight on the last tick: fast enough for a burst to end before its tail waits.
+        self.rate = (self.rate + self._ended / elapsed) / 2
+        self._ended, self._ticked_at = 0, now
+        stale = [
+            (task_id, h.token)
+            for task_id, h in self.held.items()
+            if now - h.claimed_at > STALE_SECONDS and not self._is_busy(h)
+        ]
+        if stale and len(self.held) > self.slots:
+            self.release(stale)
+
+    def sweep(self) -> None:
+        """Asks for the store's housekeeping; one asker a second does it."""
+        verbs, settings = self.session.verbs, self.settings
+        try:
+            swept = self.session.run(verbs.sweep(settings.lease_ms, self.queues))
+            if swept.rescued:
+                logger.warning("Rescued %d tasks of a lost worker.", swept.rescued)
+        except StoreError as error:
+            logger.warning("The store could not be swept: %s", error)
+
+    def release(self, tasks: list[tuple[str, int]]) -> None:
+        """Gives messages back, uncounted. If a child takes one up later, its start is refused."""
+        try:
+            self.session.run(self.session.verbs.release(tasks))
+        except StoreError as error:
+            logger.warning("Messages could not be given back: %s", error)
+            return
+        for task_id, token in tasks:
+            self.drop(task_id, token)
+
+    def release_unstarted(self) -> None:
+        """The consumer's connection has gone and Celery forgets what it had not started."""
+        waiting = [(task_id, h.token) for task_id, h in self.held.items() if not self._is_busy(h)]
+        if waiting:
+            self.release(waiting)
+
+    def stop_task(self, task_id: str) -> None:
+        """Stops the child that runs a task which is no longer ours. TERM, then KILL."""
+        held = self.held.pop(task_id, None)
+        if held is not None and held.request is not None:
+            self.kill_child(held.request)
+
+    def leave(self) -> None:
+        """Stops in good order: what is still held goes back to its queues."""
+        self._stopped.set()
+        try:
+            given = self.session.run(self.session.verbs.leave(self.worker_id))
+            if given:
+                logger.info("Gave back %d unfinished tasks.", given)
+        except StoreError as error:
+            logger.warning("The worker could not sign off: %s", error)
+
+    # --- inside -----------------------------------------------------------------
+
+    @staticmethod
+    def _is_busy(held: Held) -> bool:
+        """Running, or held back on purpose by a rate limit."""
+        request = held.request
+        return request is not None and (
+            request.time_start is not None or request.is_rate_limited or request.acknowledged
+        )
+
+    def _info(self) -> str:
+        return orjson.dumps(
+            {
+                "hostname": self.hostname,
+                "pid": os.getpid(),
+                "queues": self.queues,
+                "slots": self.slots,
+                "held": len(self.held),
+            }
+        ).decode()
+
+    def _watch(self) -> None:
+        limit = self.settings.lease_seconds * FENCE_AFTER
+        while not self._stopped.wait(min(0.5, limit / 10)):
+            if time.monotonic() - self._renewed_at > limit:
+                logger.critical(
+                    "No renewal of the lease was confirmed for %.0f s: stopping this worker and its "
+                    "children before others run what they run.",
+                    limit,
+                )
+                self._end_process()
+
+    def _end_process(self) -> None:
+        for held in list(self.held.values()):
+            pid = getattr(held.request, "worker_pid", None)
+            if pid:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+        # Not sys.exit: the event loop may be stuck in the very call that failed.
+        # The other children die with this process (PR_SET_PDEATHSIG, set by Celery).
+        os._exit(EXIT_FENCED)

@@ -1,0 +1,93 @@
+"""
+A task in the worker's main process: how its end reaches the store.
+
+The child writes the outcome of what it ran. The parent speaks only for a child
+that cannot: one that was lost, or whose task raised Ignore, Reject or Retry.
+An acknowledgement of what is settled costs no round trip.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from billiard.einfo import ExceptionWithTraceback
+from celery.exceptions import Ignore, Reject, Retry, WorkerLostError
+from celery.worker import state
+from celery.worker.request import Request as CeleryRequest
+
+from ..errors import StoreError
+from .session import current_session
+from .transport import QoS, read_tag
+
+logger = logging.getLogger(__name__)
+
+PARKED = 2
+
+
+class Request(CeleryRequest):
+    """Celery's request, ended by the store's rules."""
+
+    #: The child ended without writing an outcome: the store decides what it means.
+    _undecided = False
+    #: Waits for its rate limit, so that it is not late.
+    is_rate_limited = False
+
+    def __init__(self, message: Any, **kwargs: Any) -> None:
+        super().__init__(message, **kwargs)
+        self._claim = read_tag(str(message.delivery_tag))
+        qos = getattr(message.channel, "qos", None)
+        self._encola_qos = qos if isinstance(qos, QoS) else None
+        lease = getattr(message.channel, "lease", None)
+        if self._claim and lease is not None:
+            held = lease.held.get(self._claim[0])
+            if held is not None and held.token == self._claim[1]:
+                held.request = self
+            self.is_rate_limited = bool(getattr(self.task, "rate_limit", None))
+
+    def on_failure(
+        self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
+    ) -> Any:
+        error = exc_info.exception
+        if isinstance(error, ExceptionWithTraceback):
+            error = error.exc
+        if isinstance(error, (Ignore, Reject, Retry)):
+            self._undecided = True
+        stopped = self._already_revoked or self._already_cancelled
+        lost = isinstance(error, (WorkerLostError, SystemExit, KeyboardInterrupt))
+        if self._claim and lost and not return_ok and not stopped:
+            self._on_lost_child(error, exc_info)
+            return None
+        return super().on_failure(exc_info, send_failed_event, return_ok)
+
+    def acknowledge(self) -> None:
+        if self.acknowledged:
+            return
+        if self._claim is None or self._encola_qos is None or self._undecided:
+            super().acknowledge()
+            return
+        self.acknowledged = True
+        self._encola_qos.drop(self._message.delivery_tag)
+
+    def _on_lost_child(self, error: BaseException, exc_info: Any) -> None:
+        """The child died under the task: given back with a crash counted, or parked."""
+        assert self._claim is not None
+        state.task_ready(self)
+        session = current_session()
+        parked = False
+        try:
+            (result,) = session.run(session.verbs.release([self._claim], crashed=True))
+            parked = result == PARKED
+        except StoreError as store_error:
+            # It stays leased and is no longer held: the next renewal gives it back.
+            logger.warning("Task %s: its lost child could not be reported: %s", self.id, store_error)
+        if self._encola_qos is not None:
+            self._encola_qos.drop(self._message.delivery_tag)
+        self.acknowledged = True
+        if parked:
+            logger.error("Task %s killed its child three times and is parked: %s", self.id, error)
+            # The record has its end; chord, chain and errbacks hear of it here.
+            self.task.backend.mark_as_failure(self.id, error, request=self._context)
+            self.send_event("task-failed", exception=repr(error), traceback=exc_info.traceback)
+        else:
+            logger.warning("Task %s lost its child and will be run again: %s", self.id, error)

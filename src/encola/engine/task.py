@@ -1,0 +1,171 @@
+"""
+The Celery task class of every task here, ours and a user's plain ones.
+
+Round the function it asks the store whether this attempt may start, turns what
+would kill the worker into a failure, and makes the ids of links before they are
+sent, so that a repeated attempt sends the same ones. :func:`celery_function`
+makes the function of a declared task type.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from celery import Task as CeleryTask
+from celery.exceptions import Ignore, Reject, Retry
+
+from ..errors import EncolaError
+from ..logs import current_task_id
+from ..settings import get_settings
+from ..store import Start
+from ..task import TaskContext, TaskType, next_delay
+from .session import current_session
+from .transport import TOKEN_HEADER
+
+logger = logging.getLogger(__name__)
+
+#: Makes the ids of links from (parent, position).
+_LINKS = uuid.UUID("0d6b7b62-3f8e-5e0b-9f0e-6f1d1c1b2a10")
+
+
+class TaskOutOfMemory(EncolaError):
+    """The task asked for more memory than there is."""
+
+    code = "out_of_memory"
+
+
+class TaskTooDeep(EncolaError):
+    """The task recursed too deeply."""
+
+    code = "recursion"
+
+
+class TaskExited(EncolaError):
+    """The task called sys.exit()."""
+
+    code = "exited"
+
+
+class Task(CeleryTask):
+    """What every Celery task of ``celery_app`` is."""
+
+    abstract = True
+    Request = "encola.engine.request:Request"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        token = self.request.get(TOKEN_HEADER)
+        if self.request.called_directly or token is None:
+            return super().__call__(*args, **kwargs)
+        self._start(int(token))
+        reset = current_task_id.set(self.request.id)
+        try:
+            return self.run(*args, **kwargs)
+        except Ignore:
+            if getattr(self.request, "encola_declared", None):
+                self.backend.settle_declared(self.request.id, self.request)
+            raise
+        except MemoryError as error:
+            # Celery raises a MemoryError again in the parent: the worker would exit,
+            # and the next one too.
+            raise TaskOutOfMemory(str(error) or None) from error
+        except RecursionError as error:
+            raise TaskTooDeep(str(error)) from error
+        except SystemExit as error:
+            if _is_termination(error):
+                raise
+            raise TaskExited(f"The task called sys.exit({error.code!r}).") from error
+        finally:
+            current_task_id.reset(reset)
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        for position, link in enumerate(self.request.callbacks or ()):
+            _name_link(link, f"{task_id}:{position}")
+        for position, link in enumerate(self.request.errbacks or ()):
+            _name_link(link, f"{task_id}:error:{position}")
+
+    def _start(self, token: int) -> None:
+        session = current_session()
+        started = session.insist(session.verbs.start(self.request.id, token))
+        if started in (Start.REFUSED, Start.UNKNOWN):
+            # Cancelled, finished, or given to another worker in the meantime.
+            raise Ignore(f"attempt under token {token} may not start")
+
+
+def _is_termination(error: SystemExit) -> bool:
+    """Whether billiard's handler for SIGTERM raised it, in which case the child must go."""
+    traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_globals.get("__name__") in ("billiard.common", "billiard.pool"):
+            return True
+        traceback = traceback.tb_next
+    return False
+
+
+def _name_link(link: dict[str, Any], position: str) -> None:
+    """Gives a link its id, unless it has one; a group's tasks one each."""
+    if link.get("subtask_type") == "group":
+        for index, part in enumerate((link.get("kwargs") or {}).get("tasks") or ()):
+            _name_link(part, f"{position}:{index}")
+        return
+    options = link.setdefault("options", {})
+    if not options.get("task_id"):
+        options["task_id"] = str(uuid.uuid5(_LINKS, position))
+
+
+class StoreReporter:
+    """Reports a running attempt's progress to its record."""
+
+    def __init__(self, task_id: str, token: int) -> None:
+        self._task_id = task_id
+        self._token = token
+
+    def report(self, progress: Mapping[str, Any]) -> None:
+        session = current_session()
+        call = session.verbs.progress(self._task_id, self._token, orjson.dumps(dict(progress)))
+        session.run(call)
+
+
+def celery_function(task_type: TaskType) -> Callable[..., Any]:
+    """The body of the Celery task (``bind=True``) that runs a task type."""
+
+    def run(self: Task, *args: Any, **kwargs: Any) -> Any:
+        request = self.request
+        token = request.get(TOKEN_HEADER)
+        reporter = StoreReporter(request.id, int(token)) if token else None
+        context = TaskContext(
+            task_id=request.id or "direct",
+            attempt=(request.retries or 0) + 1,
+            retries=request.retries or 0,
+            reporter=reporter,
+        )
+        try:
+            return task_type.run(context, args, kwargs)
+        except (Ignore, Reject, Retry):
+            raise
+        except Exception as error:
+            if request.called_directly or not task_type.retry.admits(error):
+                raise
+            _retry(self, task_type, error)
+            raise
+
+    run.__name__ = task_type.name
+    run.__doc__ = task_type.function.__doc__
+    run.__module__ = task_type.function.__module__
+    return run
+
+
+def _retry(task: Task, task_type: TaskType, error: Exception) -> None:
+    """Raises Retry where the policy leaves an attempt; returns where none is left."""
+    settings, policy = get_settings(), task_type.retry
+    most = settings.task_max_retries if policy.max_retries is None else policy.max_retries
+    done = task.request.retries or 0
+    if done >= most:
+        return
+    first = policy.first_delay or settings.task_first_delay
+    delay = next_delay(done + 1, first, policy.max_delay, random.SystemRandom())
+    raise task.retry(exc=error, countdown=delay, max_retries=None)

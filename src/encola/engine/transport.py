@@ -1,0 +1,453 @@
+"""
+The Kombu transport: claims under a lease instead of BRPOP.
+
+It is Kombu's Redis transport but for the task queues. There, publishing is the
+script ``enqueue`` and consuming is the script ``claim``:
+
+    1. There is room in the lease: ``EVALSHA claim`` goes out on the consumer's
+       connection, and the event loop goes on.
+    2. The reply is read when the socket is readable, and each message delivered.
+    3. It was empty: block (BRPOP) on the queues' wake-up tokens, at most one
+       second or until the next delayed task is due, then claim again.
+
+Never the key that holds work is blocked on: a reply lost on the way costs
+nothing but a resync. Everything that is no task (remote control, replies, a
+user's SimpleQueue) and fanout stay Kombu's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import time
+from collections.abc import Iterable
+from queue import Empty
+from typing import Any, Final
+
+import redis
+from celery._state import get_current_task
+from kombu.exceptions import OperationalError
+from kombu.transport import TRANSPORT_ALIASES, virtual
+from kombu.transport import redis as kombu_redis
+from kombu.utils.url import maybe_sanitize_url
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, OutOfMemoryError
+from redis.retry import Retry
+
+from ..errors import StoreError
+from ..record import to_ms
+from ..settings import get_settings
+from ..store import Acceptance, Keys, Message, NewTask, Verbs, run
+from ..store.connection import SOCKET_TIMEOUT, plain_url
+from ..store.scripts import Claimed, decode_claim
+from .lease import Lease
+
+#: Name of the transport: addresses are ``encola+`` and the plain Redis address.
+SCHEME: Final = "encola"
+#: Seconds to block for a wake-up token. A lost one costs this much, never a task.
+POLL_SECONDS: Final = 1.0
+#: Header under which the fencing token travels to the child.
+TOKEN_HEADER: Final = "encola_token"
+
+#: SADD that a full server takes.
+ADD_WHEN_FULL: Final = """#!lua flags=allow-oom
+return redis.call('SADD', KEYS[1], ARGV[1])
+"""
+
+_TAG: Final = "encola:"
+
+
+def make_tag(task_id: str, token: int) -> str:
+    """The delivery tag of a claimed message."""
+    return f"{_TAG}{token}:{task_id}"
+
+
+def read_tag(tag: str) -> tuple[str, int] | None:
+    """(id, token) of a claimed message's tag; None for one of Kombu's own."""
+    if not tag.startswith(_TAG):
+        return None
+    token, _, task_id = tag.removeprefix(_TAG).partition(":")
+    return task_id, int(token)
+
+
+class QoS(kombu_redis.QoS):
+    """Counts what was delivered. The store knows what is unacknowledged: nothing is written here."""
+
+    channel: Channel
+
+    def can_consume(self) -> bool:
+        if self.channel.lease is not None:
+            return self.channel.lease.room > 0
+        return bool(super().can_consume())
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        if read_tag(delivery_tag):
+            virtual.QoS.append(self, message, delivery_tag)
+        else:
+            super().append(message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        # Whoever acknowledges here has no outcome to show: Request.acknowledge
+        # drops what was settled without coming this way.
+        self._end(delivery_tag, "ignored", super().ack)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        how = "requeued" if requeue else "rejected"
+        self._end(delivery_tag, how, lambda tag: super(QoS, self).reject(tag, requeue=requeue))
+
+    def end(self, delivery_tag: str, how: str) -> None:
+        """Says how an attempt without an outcome of its own ended."""
+        self._end(delivery_tag, how, super().ack)
+
+    def drop(self, delivery_tag: str) -> None:
+        """The message's end is settled."""
+        claim = read_tag(delivery_tag)
+        virtual.QoS.ack(self, delivery_tag)
+        if claim and self.channel.lease:
+            self.channel.lease.drop(*claim)
+
+    def restore_unacked(self, client: Any = None) -> None:
+        for tag in [tag for tag in self._delivered if read_tag(tag)]:
+            del self._delivered[tag]
+        if self.channel.lease is not None:
+            self.channel.lease.release_unstarted()
+        super().restore_unacked(client)
+
+    def restore_visible(self, *args: Any, **kwargs: Any) -> None:
+        """Kombu's own, for messages that are no tasks; none of ours ever times out."""
+        # It takes a lock, which a full server refuses; a worker must start all the same.
+        with contextlib.suppress(OutOfMemoryError):
+            super().restore_visible(*args, **kwargs)
+
+    def _end(self, delivery_tag: str, how: str, otherwise: Any) -> None:
+        claim = read_tag(delivery_tag)
+        if claim is None:
+            otherwise(delivery_tag)
+            return
+        try:
+            self.channel.run(self.channel.verbs.confirm([(*claim, how)]))
+        finally:
+            self.drop(delivery_tag)
+
+
+class Channel(kombu_redis.Channel):
+    """A channel of the transport."""
+
+    QoS = QoS
+
+    #: Bodies are JSON text: Base64 would make them a third longer for nothing.
+    body_encoding = None
+
+    socket_timeout = SOCKET_TIMEOUT
+    socket_connect_timeout = SOCKET_TIMEOUT
+    socket_keepalive = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        settings = get_settings()
+        self.verbs = Verbs(Keys(settings.key_prefix, settings.list_prefix))
+        self.lease: Lease | None = None
+        # What the consumer's connection waits for: "claim", "wake", or None for Kombu's BRPOP.
+        self._awaited: str | None = None
+        self._claim_next = True
+        self._script_known = True
+        self._poll_seconds = POLL_SECONDS
+        super().__init__(*args, **kwargs)
+
+    def run(self, call: Any) -> Any:
+        """Runs a script on a connection of the pool. Errors are Kombu's connection errors."""
+        with self.conn_or_acquire() as client:
+            try:
+                return run(client, call)
+            except StoreError as error:
+                raise OperationalError(str(error)) from error
+
+    # --- publishing -----------------------------------------------------------
+
+    def encode_body(self, body: Any, encoding: str | None = None) -> tuple[Any, str | None]:
+        if isinstance(body, bytes):
+            try:
+                return body.decode("utf-8"), None
+            except UnicodeDecodeError:
+                # A compressed body: JSON cannot hold it as it is.
+                encoding = "base64"
+        encoded, used = super().encode_body(body, encoding)
+        return (encoded.decode() if isinstance(encoded, bytes) else encoded), used
+
+    def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
+        headers = message.get("headers") or {}
+        if "task" not in headers or "id" not in headers:
+            super()._put(queue, message, **kwargs)
+            return
+        max_waiting = get_settings().max_waiting
+        self.run(self.verbs.enqueue([new_task(queue, message)], max_waiting))
+
+    def _purge(self, queue: str) -> int:
+        purged = 0
+        while taken := self.run(self.verbs.purge(queue)):
+            purged += taken
+        return purged
+
+    def _delete(self, queue: str, *args: Any, **kwargs: Any) -> None:
+        # Lists hold ids: what stands in them must be cancelled, not forgotten.
+        self._purge(queue)
+        super()._delete(queue, *args, **kwargs)
+
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        try:
+            super()._queue_bind(exchange, routing_key, pattern, queue)
+        except OutOfMemoryError:
+            # A worker must be able to start, and so to drain, when the server is full.
+            member = self.sep.join([routing_key or "", pattern or "", queue or ""])
+            with self.conn_or_acquire() as client:
+                key = self.keyprefix_queue % (exchange,)
+                client.eval(ADD_WHEN_FULL, 1, self.verbs.keys.list_prefix + key, member)
+
+    # --- consuming ------------------------------------------------------------
+
+    def consume_under(self, lease: Lease) -> None:
+        """From now on the task queues of this channel are claimed under *lease*."""
+        self.lease = lease
+        with self.conn_or_acquire() as client:
+            client.script_load(self.verbs.library["claim"].source)
+
+    def _claimed_queues(self) -> list[str]:
+        wanted = self.lease.queues if self.lease else []
+        return [queue for queue in self.active_queues if queue in wanted]
+
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        queues = self._claimed_queues()
+        if self.lease is None or not queues:
+            self._awaited = None
+            super()._brpop_start(timeout)
+            return
+        connection = self.client.connection
+        if self._claim_next:
+            command = self._claim_command(self.lease, queues)
+            self._awaited = "claim"
+        else:
+            command = self._wait_command(queues)
+            self._awaited = "wake"
+        self._in_poll = connection
+        self._brpop_sent_at = time.monotonic()
+        connection.send_command(*command)
+
+    def _claim_command(self, lease: Lease, queues: list[str]) -> Iterable[Any]:
+        # A different queue comes first each time: none starves behind a busy one.
+        queues = self._queue_cycle.consume(len(queues))
+        call = self.verbs.claim(
+            lease.worker_id, max(1, lease.room), [q for q in queues if q in lease.queues]
+        )
+        script = call.script
+        how = ("EVALSHA", script.sha) if self._script_known else ("EVAL", script.source)
+        return (*how, len(call.keys), *call.keys, *call.argv)
+
+    def _wait_command(self, queues: list[str]) -> Iterable[Any]:
+        keys = [self.verbs.keys.wake(queue) for queue in queues]
+        # Queues of this channel that hold no tasks are read in the same call.
+        plain = [q for q in self.active_queues if q not in queues]
+        keys += [self.verbs.keys.list_prefix + self._q_for_pri(q, 0) for q in plain]
+        return ("BRPOP", *keys, self._poll_seconds)
+
+    def _brpop_read(self, **options: Any) -> bool:
+        awaited, self._awaited = self._awaited, None
+        if awaited is None:
+            return bool(super()._brpop_read(**options))
+        connection = self.client.connection
+        try:
+            reply = connection.read_response()
+        except NoScriptError:
+            self._script_known = False
+            raise Empty from None
+        except self.connection_errors:
+            connection.disconnect()
+            raise
+        finally:
+            self._in_poll = None
+        if awaited == "wake":
+            self._claim_next = True
+            return self._deliver_plain(reply)
+        return self._deliver_claim(decode_claim(reply))
+
+    def _deliver_claim(self, claim: Any) -> bool:
+        assert self.lease is not None
+        self._script_known = True
+        if not claim.known:
+            # The lease ran out while nothing was running: come back under it.
+            self.lease.renew()
+            raise Empty
+        # All are noted before the first is delivered: an error on the way must
+        # not leave one that nobody renews.
+        for message in claim.messages:
+            self.lease.hold(message.id, message.token)
+        self._claim_next = bool(claim.messages)
+        self._poll_seconds = POLL_SECONDS
+        if 0 <= claim.next_due_ms < POLL_SECONDS * 1000:
+            self._poll_seconds = max(0.001, claim.next_due_ms / 1000)
+        if not claim.messages:
+            raise Empty
+        for message in claim.messages:
+            self._queue_cycle.rotate(message.queue)
+            self.connection._deliver(delivery(message), message.queue)
+        return True
+
+    def _deliver_plain(self, reply: Any) -> bool:
+        if not reply:
+            raise Empty
+        key, item = reply
+        queue = key.decode().removeprefix(self.verbs.keys.list_prefix)
+        if queue not in self.active_queues or queue in self._claimed_queues():
+            raise Empty
+        self.connection._deliver(kombu_redis.loads(item.decode()), queue)
+        return True
+
+    # --- connections ----------------------------------------------------------
+
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+        """redis-py's own reading of the address, so that whatever it knows works here."""
+        options = self.connection.client.transport_options
+        url = options.get("encola_url") or self.connection.client.hostname
+        if url.startswith("sentinel://"):
+            return dict(super()._connparams(asynchronous))
+        params: dict[str, Any] = redis.connection.parse_url(plain_url(url))
+        connection_class = params.pop("connection_class", redis.Connection)
+        params |= {
+            "socket_timeout": self.socket_timeout,
+            "health_check_interval": self.health_check_interval,
+            # A command repeated blindly can happen twice.
+            "retry": Retry(NoBackoff(), 0),
+            "protocol": 2,
+            "client_name": self.client_name or "encola-transport",
+        }
+        if connection_class is not redis.UnixDomainSocketConnection:
+            params |= {
+                "socket_connect_timeout": self.socket_connect_timeout,
+                "socket_keepalive": self.socket_keepalive,
+            }
+        params.setdefault("db", 0)
+        channel = self
+
+        class Connection(connection_class):  # type: ignore[misc, valid-type]
+            """Tells the poller when its socket goes, as Kombu's own does."""
+
+            def disconnect(self, *args: Any, **kwargs: Any) -> None:
+                super().disconnect(*args, **kwargs)
+                if channel._registered:
+                    channel._on_connection_disconnect(self)
+
+        params["connection_class"] = Connection if asynchronous else connection_class
+        return params
+
+
+class Transport(kombu_redis.Transport):
+    """Kombu's Redis transport with a queue that cannot lose."""
+
+    Channel = Channel
+    can_parse_url = True
+    driver_type = "redis"
+    driver_name = "encola"
+    # Each publish is one script; a pipeline of LPUSH would go past it.
+    supports_batch_publish = False
+
+    def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:
+        """The plain Redis address: Flower and other tools connect to it."""
+        return uri if include_password else str(maybe_sanitize_url(uri, mask))
+
+
+def delivery(claimed: Claimed) -> dict[str, Any]:
+    """The Kombu message of a claimed one."""
+    message = Message.decode(claimed.message)
+    headers = {
+        "lang": "py",
+        **message.headers,
+        "id": claimed.id,
+        "task": message.task,
+        "root_id": message.headers.get("root_id") or claimed.id,
+        TOKEN_HEADER: claimed.token,
+    }
+    # A retry that the store made (not Task.retry) has not counted in the headers.
+    headers["retries"] = max(int(headers.get("retries") or 0), claimed.retries)
+    return {
+        "body": message.body,
+        "content-type": message.content_type,
+        "content-encoding": message.content_encoding,
+        "headers": headers,
+        "properties": {
+            "correlation_id": claimed.id,
+            "reply_to": headers.get("reply_to"),
+            "delivery_tag": make_tag(claimed.id, claimed.token),
+            "body_encoding": message.body_encoding,
+            "priority": message.headers.get("priority", 0),
+            "delivery_info": {
+                "exchange": "",
+                "routing_key": claimed.queue,
+                "redelivered": claimed.token > 1,
+            },
+        },
+    }
+
+
+def new_task(queue: str, message: dict[str, Any]) -> NewTask:
+    """The task of a message that Celery publishes."""
+    headers = dict(message["headers"])
+    properties = message.get("properties") or {}
+    task_id, name = headers.pop("id"), headers.pop("task")
+    eta = headers.pop("eta", None)
+    if headers.get("root_id") == task_id:
+        del headers["root_id"]
+    headers.pop("origin", None)
+    headers.pop("lang", None)
+    priority = int(properties.get("priority") or 0)
+    if priority:
+        headers["priority"] = priority
+    ours = headers.setdefault("encola", {"source": "celery"})
+    stored = Message(
+        task=name,
+        body=message["body"],
+        headers=headers,
+        content_type=message.get("content-type") or "application/json",
+        content_encoding=message.get("content-encoding") or "utf-8",
+        body_encoding=properties.get("body_encoding"),
+    )
+    return NewTask(
+        id=task_id,
+        message=stored.encode(),
+        queue=queue,
+        type=type_of(name),
+        priority=max(0, min(9, priority)),
+        user_id=str(ours.get("user_id") or ""),
+        due_ms=None if not eta else _parse_eta(eta),
+        idempotency_key=str(ours.get("idempotency_key") or ""),
+        token=_token_of_running(task_id),
+    )
+
+
+#: Name on the wire -> task type; filled by :mod:`encola.engine.app`.
+TYPES_BY_NAME: dict[str, str] = {}
+#: Name on the wire -> the declared type's queue.
+QUEUES_BY_NAME: dict[str, str] = {}
+
+
+def type_of(name: str) -> str:
+    """The task type of a Celery task's name; the name itself when it was declared without."""
+    return TYPES_BY_NAME.get(name, name)
+
+
+def _parse_eta(eta: str) -> int:
+    return to_ms(dt.datetime.fromisoformat(eta))
+
+
+def _token_of_running(task_id: str) -> int | None:
+    """The token of the running attempt when it publishes its own next delivery."""
+    task = get_current_task()
+    if task is None or task.request.id != task_id:
+        return None
+    token = task.request.get(TOKEN_HEADER)
+    return int(token) if token else None
+
+
+def install() -> None:
+    """Makes ``encola+redis://…`` known to Kombu in this process."""
+    TRANSPORT_ALIASES[SCHEME] = "encola.engine.transport:Transport"
+
+
+__all__ = ["Acceptance", "Channel", "Transport", "install"]

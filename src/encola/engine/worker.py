@@ -1,0 +1,256 @@
+"""
+The worker: Celery's, working under a lease.
+
+    1. ``LeaseStep`` registers the worker before anything is consumed.
+    2. ``Consumer`` binds the consumer's channel to the lease: it claims.
+    3. Timers renew, adapt and sweep; the inbox says what to stop at once.
+    4. At a stop the pool drains first, and the lease is left last of all.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from typing import Any
+
+import redis
+from celery import bootsteps, signals
+from celery.concurrency.solo import TaskPool as SoloPool
+from celery.exceptions import ImproperlyConfigured
+from celery.worker import state as worker_state
+from celery.worker.consumer import Consumer as CeleryConsumer
+from celery.worker.consumer.tasks import Tasks
+
+from ..errors import StoreError
+from ..settings import Settings, get_settings
+from ..store import connect
+from .lease import KILL_AFTER_SECONDS, Lease
+from .session import current_session
+from .transport import Channel, Transport
+
+logger = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.2
+
+
+class LeaseStep(bootsteps.StartStopStep):
+    """Gives the worker its lease. In a child there is none: children inherit no timers."""
+
+    requires = ("celery.worker.components:Hub", "celery.worker.components:Timer")
+
+    def __init__(self, worker: Any, **kwargs: Any) -> None:
+        super().__init__(worker, **kwargs)
+        worker.encola_lease = None
+
+    def create(self, worker: Any) -> None:
+        settings = get_settings()
+        lease = Lease(current_session(), settings, worker.hostname, worker.concurrency)
+        worker.encola_lease = lease
+        worker.app.encola_lease = lease
+        lease.queues = list(worker.app.amqp.queues.consume_from)
+        lease.kill_child = lambda request: stop_child(worker, request)
+
+    def start(self, worker: Any) -> None:
+        lease: Lease = worker.encola_lease
+        lease.register()
+        lease.watch()
+        inbox = Inbox(lease, worker)
+        threading.Thread(target=inbox.run, name="encola-inbox", daemon=True).start()
+        if worker.hub is None or worker.pool_cls is SoloPool:
+            # Nothing but a thread goes on while a task runs in this very process.
+            threading.Thread(target=_renew_in_thread, args=(lease,), daemon=True).start()
+
+        def leave(**_: Any) -> None:
+            lease.leave()
+
+        # After the pool has drained: whatever has no end by then goes back.
+        signals.worker_shutdown.connect(leave, sender=worker, weak=False)
+
+    def register_with_event_loop(self, worker: Any, hub: Any) -> None:
+        lease: Lease = worker.encola_lease
+        hub.call_repeatedly(lease.settings.heartbeat_seconds, lease.renew)
+        hub.call_repeatedly(TICK_SECONDS, lease.tick)
+        hub.call_repeatedly(lease.sweep_seconds, lease.sweep)
+        # The loop may have stood still while it reconnected.
+        lease.renew()
+
+
+def _renew_in_thread(lease: Lease) -> None:
+    beat = min(lease.sweep_seconds, lease.settings.heartbeat_seconds)
+    while not lease._stopped.wait(beat):
+        lease.renew()
+        lease.tick()
+        lease.sweep()
+
+
+class Inbox:
+    """
+    Waits on the worker's own list for what to stop at once.
+
+    A thread with a connection of its own, because the consumer's is not read
+    while there is no room for more. What is lost here the next renewal finds.
+    """
+
+    def __init__(self, lease: Lease, worker: Any) -> None:
+        self._lease = lease
+        self._worker = worker
+
+    def run(self) -> None:
+        session = self._lease.session
+        client = connect(session.url, timeout=10, name="encola-inbox")
+        key = session.keys.inbox(self._lease.worker_id)
+        while not self._lease._stopped.is_set():
+            try:
+                popped = client.brpop([key], timeout=2)
+            except redis.RedisError:
+                # The renewals say that the store is away; here it is enough to wait.
+                self._lease._stopped.wait(0.5)
+                continue
+            if popped:
+                token, _, task_id = popped[1].decode().partition(" ")
+                self._stop(task_id, int(token))
+
+    def _stop(self, task_id: str, token: int) -> None:
+        held = self._lease.held.get(task_id)
+        if held is None or held.token != token:
+            return
+        logger.info("Task %s was cancelled; stopping it.", task_id)
+        if self._worker.hub is not None:
+            self._worker.hub.call_soon(self._lease.stop_task, task_id)
+        else:
+            self._lease.stop_task(task_id)
+
+
+def stop_child(worker: Any, request: Any) -> None:
+    """TERM to the child that runs *request*, and KILL if it is still at it a second later."""
+    pid = request.worker_pid
+    pool = worker.pool
+    if pid is None:
+        # Not taken up yet: its start will be refused, but nobody need wait for that.
+        worker_state.revoked.add(request.id)
+        return
+    request.terminate(pool, signal="TERM")
+
+    def kill() -> None:
+        if _still_runs(request, pid):
+            logger.warning("Task %s did not stop within %g s; killing its child.", request.id, KILL_AFTER_SECONDS)
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                return
+
+    timer = threading.Timer(KILL_AFTER_SECONDS, kill)
+    timer.daemon = True
+    timer.start()
+
+
+def _still_runs(request: Any, pid: int) -> bool:
+    result = request._apply_result() if request._apply_result is not None else None
+    if result is not None and result.ready():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+class LeasedTasks(Tasks):
+    """Celery's step that makes the task consumer, with its channel bound to the lease."""
+
+    name = "Tasks"
+
+    def start(self, c: Any) -> None:
+        super().start(c)
+        if not isinstance(c.connection.transport, Transport):
+            raise ImproperlyConfigured(
+                f"The broker is {c.connection.transport.driver_name!r}; expected encola's transport. "
+                "Leave broker_url alone (or drop -b): the address comes from REDIS_URL."
+            )
+        channel: Channel = c.task_consumer.channel
+        channel.consume_under(c.controller.encola_lease)
+
+
+class Consumer(CeleryConsumer):
+    """Celery's consumer; what cannot be run is parked in the store, not dropped."""
+
+    class Blueprint(CeleryConsumer.Blueprint):
+        default_steps = [
+            "encola.engine.worker:LeasedTasks" if step.endswith(":Tasks") else step
+            for step in CeleryConsumer.Blueprint.default_steps
+        ]
+
+    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
+        headers = message.headers
+        logger.error(
+            "No task is called %r here: %s waits for a worker that knows it. "
+            "Is its module in ENCOLA_TASK_MODULES?",
+            headers.get("task"),
+            headers.get("id"),
+        )
+        self._end(message, "unknown")
+        signals.task_unknown.send(
+            sender=self, message=message, exc=exc, name=headers.get("task"), id=headers.get("id")
+        )
+
+    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
+        logger.error("A message cannot be read and is parked: %s", exc)
+        self._end(message, "unreadable")
+        signals.task_rejected.send(sender=self, message=message, exc=exc)
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        logger.error("A message cannot be decoded and is parked: %s", exc)
+        self._end(message, "unreadable")
+
+    def add_task_queue(self, queue: Any, *args: Any, **kwargs: Any) -> None:
+        lease: Lease = self.controller.encola_lease
+        if queue not in lease.queues:
+            lease.queues.append(queue)
+        super().add_task_queue(queue, *args, **kwargs)
+
+    def cancel_task_queue(self, queue: Any) -> None:
+        super().cancel_task_queue(queue)
+        lease: Lease = self.controller.encola_lease
+        if queue in lease.queues:
+            lease.queues.remove(queue)
+
+    @staticmethod
+    def _end(message: Any, how: str) -> None:
+        message.channel.qos.end(message.delivery_tag, how)
+
+
+def run_worker(
+    settings: Settings,
+    *,
+    concurrency: int | None = None,
+    queues: list[str] | None = None,
+    hostname: str | None = None,
+) -> int:
+    """
+    Runs a worker in this process until it is told to stop; returns its exit code.
+
+    Raises:
+        NothingRuns: there is no server to work for.
+    """
+    from .app import celery_app  # noqa: PLC0415 - the app names this module
+
+    current_session()
+    worker = celery_app.Worker(
+        hostname=hostname or "encola@%h",
+        concurrency=concurrency or settings.concurrency,
+        queues=list(queues or settings.queues),
+        loglevel=settings.log_level.upper(),
+        # Our own logging is set up by then, for this process and its children.
+        redirect_stdouts=False,
+        quiet=True,
+        without_gossip=True,
+        without_mingle=True,
+    )
+    try:
+        worker.start()
+    except StoreError as error:
+        logger.critical("%s", error)
+        return 4
+    return int(worker.exitcode or 0)

@@ -1,0 +1,204 @@
+"""
+Every error encola raises on purpose.
+
+    EncolaError
+    ├── SettingsError           one or more settings are wrong; all are listed
+    ├── StoreError
+    │   ├── StoreUnavailable    the store did not answer, or refused the connection
+    │   ├── StoreFull           out of memory, or ENCOLA_MAX_WAITING reached
+    │   └── StoreUnsafe         the server would lose data (eviction, no append-only file, …)
+    ├── NothingRuns             no REDIS_URL and no running `encola up` in the data folder
+    ├── TaskTypeNotFound        no such task type is registered
+    ├── TaskNotFound            the id was never accepted, or retention has removed it
+    ├── TaskFinished            the task has its outcome already
+    ├── TaskActive              the task has no outcome yet
+    ├── InvalidInput            the input does not fit the task type's model
+    ├── InvalidTaskId           empty, longer than 255 bytes, or starts with "{"
+    ├── TooLarge                input or result above its limit
+    ├── Fenced                  an attempt that is no longer the current one tried to write
+    ├── WorkerUnknown           the store has forgotten this worker: its lease ran out
+    └── PermanentFailure        raised by a task: do not retry, the text is the outcome's error
+
+Each carries its values as attributes; its docstring is the default message.
+``code`` is the stable word that HTTP answers and the command line show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class EncolaError(Exception):
+    """Something went wrong in encola."""
+
+    code = "error"
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (self.__doc__ or "").strip())
+
+
+class SettingsError(EncolaError):
+    """One or more settings are wrong."""
+
+    code = "settings"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = list(problems)
+        noun = "setting is" if len(self.problems) == 1 else "settings are"
+        lines = "\n".join(f"  - {problem}" for problem in self.problems)
+        super().__init__(f"{len(self.problems)} {noun} wrong:\n{lines}")
+
+
+class StoreError(EncolaError):
+    """The store could not do what was asked."""
+
+    code = "store_unavailable"
+
+
+class StoreUnavailable(StoreError):
+    """The store did not answer. Nothing was queued; try again in a moment."""
+
+    code = "store_unavailable"
+
+
+class StoreFull(StoreError):
+    """The store takes no more tasks. Nothing was queued; try again when some have run."""
+
+    code = "store_full"
+
+
+class StoreUnsafe(StoreError):
+    """The server would lose data as it is set up."""
+
+    code = "store_unsafe"
+
+
+class NothingRuns(EncolaError):
+    """Nothing runs here. Start `encola up`, or set REDIS_URL."""
+
+    code = "store_unavailable"
+
+    def __init__(self, data_dir: str) -> None:
+        self.data_dir = data_dir
+        super().__init__(f"Nothing runs in {data_dir}. Start `encola up`, or set REDIS_URL.")
+
+
+class TaskTypeNotFound(EncolaError):
+    """No such task type."""
+
+    code = "task_type_not_found"
+
+    def __init__(self, name: str, known: Sequence[str] = ()) -> None:
+        self.name = name
+        self.known = sorted(known)
+        listed = f" Known types: {', '.join(self.known)}." if known else ""
+        super().__init__(f"Unknown task type {name!r}.{listed}")
+
+
+class TaskNotFound(EncolaError):
+    """No task has this id."""
+
+    code = "task_not_found"
+
+    def __init__(self, task_id: str) -> None:
+        self.task_id = task_id
+        super().__init__(f"Unknown task {task_id!r}: it was never accepted, or retention removed it.")
+
+
+class TaskFinished(EncolaError):
+    """The task has finished."""
+
+    code = "task_finished"
+
+    def __init__(self, task_id: str, state: str) -> None:
+        self.task_id = task_id
+        self.state = state
+        super().__init__(f"Task {task_id} has finished ({state}).")
+
+
+class TaskActive(EncolaError):
+    """The task has not finished."""
+
+    code = "task_active"
+
+    def __init__(self, task_id: str, state: str) -> None:
+        self.task_id = task_id
+        self.state = state
+        super().__init__(
+            f"Task {task_id} has not finished ({state}); cancel it first, or wait for its outcome."
+        )
+
+
+class InvalidInput(EncolaError):
+    """
+    The input does not fit the task type's model.
+
+    ``errors``: one dict a field, ``{"loc": [...], "msg": str, "type": str}``.
+    """
+
+    code = "validation"
+
+    def __init__(self, type_name: str, errors: Sequence[dict[str, object]]) -> None:
+        self.type_name = type_name
+        self.errors = list(errors)
+        fields = "; ".join(
+            f"{'.'.join(str(part) for part in _loc(e))}: {e.get('msg')}" for e in self.errors
+        )
+        super().__init__(f"Invalid input for task type {type_name!r}: {fields}")
+
+
+def _loc(error: dict[str, object]) -> Sequence[object]:
+    loc = error.get("loc")
+    return loc if isinstance(loc, (list, tuple)) else (loc,)
+
+
+class InvalidTaskId(EncolaError):
+    """A task id is 1 to 255 bytes of UTF-8 and does not start with "{"."""
+
+    code = "invalid_task_id"
+
+
+class TooLarge(EncolaError):
+    """A value is above its limit."""
+
+    code = "too_large"
+
+    def __init__(self, what: str, size: int, limit: int) -> None:
+        self.what = what
+        self.size = size
+        self.limit = limit
+        super().__init__(f"The {what} has {size} bytes; at most {limit} are taken.")
+
+
+class Fenced(EncolaError):
+    """This attempt is no longer the current one; what it wrote was refused."""
+
+    code = "fenced"
+
+    def __init__(self, task_id: str, token: int) -> None:
+        self.task_id = task_id
+        self.token = token
+        super().__init__(f"Attempt {token} of task {task_id} was fenced: another owns the task now.")
+
+
+class WorkerUnknown(EncolaError):
+    """The store does not know this worker; its lease ran out."""
+
+    code = "worker_unknown"
+
+
+class PermanentFailure(EncolaError):
+    """
+    Raised by a task to fail at once, whatever its retry policy.
+
+    ``error_code`` is kept in the record.
+    """
+
+    code = "failed"
+
+    def __init__(self, message: str, error_code: str = "failed") -> None:
+        self.error_code = error_code
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type[PermanentFailure], tuple[str, str]]:
+        return (type(self), (str(self), self.error_code))

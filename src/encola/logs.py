@@ -1,0 +1,286 @@
+"""
+Logging of every process: one line an event, on standard error and in the data folder.
+
+Owns the form of a line, its file and what must not stand in it. The process calls
+:func:`configure_logging` once at its start; everybody else uses ``logging`` as usual.
+
+    2026-11-22T09:00:00.123456Z INFO worker[812] encola.engine: claimed task=0192…
+
+One file a role, ``<data>/logs/<process>.log``. Several processes of one role write to
+the same file, a worker and its children among them: each line is one ``write`` to a
+file opened for appending, and the rotation happens under a lock that all of them see.
+(The handler in the standard library rotates per process, so the children of a worker
+would rename the file under each other.)
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import logging
+import os
+import re
+import sys
+from contextlib import suppress
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from .settings import Settings
+
+MAX_BYTES = 10 * 1024 * 1024
+"""Size at which a log file is rotated."""
+KEPT_FILES = 5
+"""Rotated files kept beside the current one."""
+
+#: The task that this thread or coroutine works for; in each line when it is set.
+current_task_id: ContextVar[str | None] = ContextVar("encola_task_id", default=None)
+
+_URL_PASSWORD = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*://[^\s/?#:@]*):[^\s/?#]+@")
+_QUERY_SECRET = re.compile(
+    r"(?i)([?&][a-z_]*(?:password|passwd|secret|token|api_?key)=)[^&\s#\"']+"
+)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+_installed: list[logging.Handler] = []
+
+
+def configure_logging(process: str, settings: Settings, *, stderr: bool = True) -> None:
+    """
+    Send what this process logs to standard error and to ``<data>/logs/<process>.log``.
+
+    *process*: the role, such as ``worker``; also the name of the file.
+    *stderr* False: to the file alone. Can be called again: handlers are replaced.
+    Where the file cannot be written to, a line says so and standard error has it all.
+    """
+    formatter = _formatter(settings.log_format, process)
+    handlers: list[logging.Handler] = []
+    problem: OSError | None = None
+    try:
+        handlers.append(SharedFileHandler(settings.data_dir.absolute() / "logs" / f"{process}.log"))
+    except OSError as error:
+        problem = error
+    if stderr or problem:
+        handlers.append(logging.StreamHandler(sys.stderr))
+
+    root = logging.getLogger()
+    while _installed:
+        old = _installed.pop()
+        root.removeHandler(old)
+        old.close()
+    for handler in handlers:
+        handler.setFormatter(formatter)
+        root.addHandler(handler)
+        _installed.append(handler)
+    root.setLevel(settings.log_level.upper())
+    _calm_libraries()
+    if problem:
+        logging.getLogger(__name__).warning("no log file: %s", problem)
+
+
+def redact(text: str) -> str:
+    """*text* without the passwords in its addresses: ``redis://user:***@host``."""
+    if "://" in text:
+        text = _URL_PASSWORD.sub(r"\1:***@", text)
+    return _QUERY_SECRET.sub(r"\1***", text) if "=" in text else text
+
+
+def one_line(text: str) -> str:
+    r"""
+    *text* with its control characters written out: a line break becomes ``\n``.
+
+    What a task logs is a stranger's text; it must not forge a second line nor
+    steer the terminal.
+    """
+    return _CONTROL.sub(_written_out, text)
+
+
+class TextFormatter(logging.Formatter):
+    """One line of text an event."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Time, level, process, logger, message, task, error."""
+        line = (
+            f"{_utc(record.created)} {record.levelname} {self._process}[{record.process}] "
+            f"{record.name}: {record.getMessage()}"
+        )
+        task_id = _task_id(record)
+        if task_id:
+            line += f" task={task_id}"
+        trace = _trace(self, record)
+        if trace:
+            line += f" | {trace}"
+        return one_line(redact(line))
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object an event: ``time level process pid logger message task_id? error?``."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The object in one line, keys always in the same order."""
+        event: dict[str, object] = {
+            "time": _utc(record.created),
+            "level": record.levelname.lower(),
+            "process": self._process,
+            "pid": record.process,
+            "logger": record.name,
+            "message": redact(record.getMessage()),
+        }
+        task_id = _task_id(record)
+        if task_id:
+            event["task_id"] = task_id
+        trace = _trace(self, record)
+        if trace:
+            event["error"] = redact(trace)
+        return json.dumps(event, ensure_ascii=True)
+
+
+class SharedFileHandler(logging.Handler):
+    """
+    Appends to one file together with other processes, and rotates it with them.
+
+    1. Where the file was rotated by another process, open the new one.
+    2. Where this line would make it too large, rotate it under the lock, after
+       looking again: another process may have done so in the meantime.
+    3. Write the line in one call, which the kernel appends as a whole.
+
+    A line written between another's rename and our step 1 lands at the end of
+    ``<name>.log.1``; it is never lost.
+    """
+
+    def __init__(
+        self, path: Path, *, max_bytes: int = MAX_BYTES, kept_files: int = KEPT_FILES
+    ) -> None:
+        super().__init__()
+        self._path = path
+        self._max_bytes = max_bytes
+        self._kept_files = kept_files
+        # Its parent apart: mkdir gives folders that it makes on the way the usual mode.
+        path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        self._descriptor: int | None = self._open()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write *record*; an error in doing so is reported as ``logging`` does, never raised."""
+        try:
+            line = self.format(record).encode("utf-8", "backslashreplace") + b"\n"
+            os.write(self._file_for(len(line)), line)
+        except Exception:  # noqa: BLE001  # logging must not break what it tells of
+            self.handleError(record)
+
+    def close(self) -> None:
+        """Close the file; a later line opens it again."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+        super().close()
+
+    def _file_for(self, size: int) -> int:
+        descriptor = self._current()
+        if self._is_full(descriptor, size):
+            with _Locked(self._path.with_name(f".{self._path.name}.lock")):
+                descriptor = self._current()
+                if self._is_full(descriptor, size):
+                    rotate(self._path, self._kept_files)
+                    descriptor = self._current()
+        return descriptor
+
+    def _current(self) -> int:
+        if self._descriptor is not None:
+            ours = os.fstat(self._descriptor)
+            try:
+                there = self._path.stat()
+            except FileNotFoundError:
+                there = None
+            if there and (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
+                return self._descriptor
+            os.close(self._descriptor)
+        self._descriptor = self._open()
+        return self._descriptor
+
+    def _is_full(self, descriptor: int, size: int) -> bool:
+        held = os.fstat(descriptor).st_size
+        return held > 0 and held + size > self._max_bytes
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+
+def rotate(path: Path, kept_files: int = KEPT_FILES) -> None:
+    """Rename ``x.log`` to ``x.log.1``, ``x.log.1`` to ``x.log.2`` …; the oldest goes."""
+    for number in range(kept_files - 1, 0, -1):
+        with suppress(FileNotFoundError):
+            path.with_name(f"{path.name}.{number}").replace(f"{path}.{number + 1}")
+    with suppress(FileNotFoundError):
+        path.replace(f"{path}.1")
+
+
+class _Locked:
+    """Holds an exclusive lock on a file of its own for the block."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = -1
+
+    def __enter__(self) -> None:
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in (
+                errno.ENOLCK,
+                errno.ENOTSUP,
+            ):  # a file system without locks
+                os.close(self._descriptor)
+                raise
+
+    def __exit__(self, *exc: object) -> None:
+        os.close(self._descriptor)
+
+
+def _formatter(kind: Literal["text", "json"], process: str) -> logging.Formatter:
+    return JsonFormatter(process) if kind == "json" else TextFormatter(process)
+
+
+def _calm_libraries() -> None:
+    # uvicorn brings handlers of its own, which would print each line twice.
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
+    # One line per request of ours, and the address may hold a password.
+    for name in ("httpx", "httpcore", "asyncio", "mail.log"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def _task_id(record: logging.LogRecord) -> str | None:
+    # A record that crossed a thread carries its task as an attribute.
+    found = getattr(record, "task_id", None) or current_task_id.get()
+    return str(found) if found else None
+
+
+def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    parts: list[str] = []
+    if record.exc_info:
+        parts.append(record.exc_text or formatter.formatException(record.exc_info))
+    if record.stack_info:
+        parts.append(record.stack_info)
+    return "\n".join(parts)
+
+
+def _written_out(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")

@@ -1,0 +1,200 @@
+"""
+Every setting: its unit, default and environment variable.
+
+A setting is read from the environment once, when a process starts. A wrong one
+stops the start, and all wrong ones are listed at once. Nothing here opens a
+connection or a file; ``run.json`` is read by :mod:`encola.embedded.runfile`.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from .errors import SettingsError
+
+CommaList = Annotated[tuple[str, ...], NoDecode]
+
+#: Schemes that redis-py or Kombu know, as a user writes them in REDIS_URL.
+REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+socket", "sentinel")
+
+
+class Settings(BaseSettings):
+    """
+    The settings of one process.
+
+    Times are seconds and sizes bytes unless the name says otherwise.
+    Source: ``docs/settings.md`` has the same table for readers.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="ENCOLA_", frozen=True, extra="ignore")
+
+    redis_url: str | None = Field(None, validation_alias=AliasChoices("REDIS_URL", "redis_url"))
+    """Address of the server; unset: the one that `encola up` started (REDIS_URL)."""
+    data_dir: Path = Path(".encola")
+    """Folder of everything kept on disk: Valkey's files, mail, uploads, logs."""
+    host: str = "127.0.0.1"
+    """Address the API listens on. Any but loopback is refused until credentials exist."""
+    port: int = Field(8000, ge=0, le=65535)
+    """Port of the API; 0: a free one."""
+    namespace: str = Field("encola", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    """Prefix of every key of ours in the store."""
+
+    concurrency: int = Field(default_factory=lambda: max(2, os.cpu_count() or 2), ge=1, le=1000)
+    """Child processes of one worker; default: the number of processors, at least 2."""
+    queues: CommaList = ("encola", "files", "reports")
+    """Queues that a worker listens to, comma-separated."""
+    task_modules: CommaList = ()
+    """Modules with a user's tasks, imported by API and worker, comma-separated."""
+
+    lease_seconds: float = Field(30.0, ge=1.0, le=3600)
+    """How long a worker that has stopped renewing keeps its tasks."""
+    heartbeat_seconds: float = Field(5.0, gt=0, le=600)
+    """How often a worker renews; at most a third of the lease."""
+    durability: Literal["process", "disk"] = "process"
+    """What an accepted task survives: a killed server process, or a machine without power."""
+    retention_days: float = Field(7.0, gt=0, le=3650)
+    """Finished records are removed after so many days."""
+    retention_count: int = Field(1_000_000, ge=1)
+    """At most so many finished records are kept; the oldest go first."""
+    max_body: int = Field(256 * 1024, ge=1024, le=64 * 1024 * 1024)
+    """Largest request body and task input; above it 413."""
+    max_result: int = Field(256 * 1024, ge=1024, le=64 * 1024 * 1024)
+    """Largest result kept in the record."""
+    max_upload: int = Field(5 * 1024**3, ge=1024)
+    """Largest uploaded file."""
+    max_waiting: int = Field(1_000_000, ge=1)
+    """At most so many tasks wait at once; above it 503 ``store_full``."""
+    grace_seconds: float = Field(30.0, ge=0, le=3600)
+    """How long running tasks may go on after a stop was asked for."""
+    file_roots: CommaList = ()
+    """Folders that file tasks may read, besides the uploads, comma-separated."""
+
+    smtp_url: str | None = None
+    """Where mail goes: ``smtp://user:password@host:587`` (STARTTLS when offered),
+    ``smtps://…`` (TLS from the start); unset: the embedded mailbox."""
+    smtp_port: int = Field(0, ge=0, le=65535)
+    """Port of the embedded mailbox; 0: a free one."""
+    mail_from: str = "encola@localhost"
+    """Sender of the mail we send."""
+    smtp_timeout_seconds: float = Field(30.0, gt=0, le=600)
+    """How long each step of an SMTP conversation may take."""
+
+    task_time_limit: float | Literal["none"] = 30 * 60
+    """Hard limit of a task's run, in seconds; ``none``: no limit."""
+    task_soft_time_limit: float | Literal["none"] = 25 * 60
+    """Soft limit: the task gets an exception and may tidy up; ``none``: no limit."""
+    task_max_retries: int = Field(3, ge=0, le=100)
+    """Retries of a task type that declares none of its own."""
+    task_first_delay: float = Field(60.0, gt=0, le=86400)
+    """First delay before a retry is at most this; it doubles from there."""
+    max_tasks_per_child: int | Literal["none"] = 1000
+    """A worker child is replaced after so many tasks; ``none``: never."""
+
+    language: Literal["es", "en"] = "es"
+    """Language of sentences when a request names none."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+
+    @field_validator("queues", "task_modules", "file_roots", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("queues")
+    @classmethod
+    def _some_queue(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("expected at least one queue name")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_scheme(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        scheme = value.split("://", 1)[0]
+        if "://" not in value or scheme not in REDIS_SCHEMES:
+            raise ValueError(
+                f"expected an address that starts with one of {', '.join(s + '://' for s in REDIS_SCHEMES)}"
+            )
+        return value
+
+    @field_validator("log_level", "log_format", "language", "durability", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("host")
+    @classmethod
+    def _loopback(cls, value: str) -> str:
+        # Invariant 11, closed by default: there are no credentials yet.
+        if value not in ("127.0.0.1", "localhost", "::1"):
+            raise ValueError("expected 127.0.0.1, localhost or ::1: other addresses need credentials")
+        return value
+
+    @model_validator(mode="after")
+    def _heartbeat_fits_lease(self) -> Settings:
+        if self.heartbeat_seconds > self.lease_seconds / 3:
+            raise ValueError(
+                f"ENCOLA_HEARTBEAT_SECONDS={self.heartbeat_seconds:g} is too long for "
+                f"ENCOLA_LEASE_SECONDS={self.lease_seconds:g}: at most a third of it"
+            )
+        return self
+
+    @property
+    def lease_ms(self) -> int:
+        """The lease in milliseconds, as the store counts."""
+        return round(self.lease_seconds * 1000)
+
+    @property
+    def key_prefix(self) -> str:
+        """Prefix of our own keys: ``encola:`` by default."""
+        return f"{self.namespace}:"
+
+    @property
+    def list_prefix(self) -> str:
+        """
+        Prefix of the ready lists: empty in the default namespace.
+
+        Set otherwise it is Kombu's ``global_keyprefix``, so that two
+        installations can share one server.
+        """
+        return "" if self.namespace == "encola" else f"{self.namespace}:"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """
+    The settings of this process's environment, with *overrides* on top.
+
+    Raises:
+        SettingsError: every wrong setting at once, each with what was expected.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError([_sentence(e) for e in error.errors()]) from None
+
+
+@functools.cache
+def get_settings() -> Settings:
+    """The settings of this process, read once."""
+    return load_settings()
+
+
+def _sentence(error: Any) -> str:
+    message: str = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:
+        return message
+    name = str(error["loc"][0])
+    variable = "REDIS_URL" if name.upper() == "REDIS_URL" else f"ENCOLA_{name.upper()}"
+    # An address may carry a password: say what is wrong without showing it.
+    shown = "" if "url" in name.lower() else f"={error['input']}"
+    return f"{variable}{shown}: {message}"

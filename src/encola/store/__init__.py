@@ -1,0 +1,35 @@
+"""
+The memory: records, queues and events in one Valkey or Redis.
+
+Every change is one script (:mod:`.scripts`, ``lua/``); reading is
+:mod:`.records`. Nothing above this package knows a key.
+"""
+
+from .callers import run, run_async, run_many
+from .connection import connect, connect_async
+from .keys import Keys
+from .message import Message, encode_body
+from .records import Filter, Page, Records, decode_record
+from .scripts import Acceptance, Call, Enqueued, NewTask, Settled, Start, Verbs
+
+__all__ = [
+    "Acceptance",
+    "Call",
+    "Enqueued",
+    "Filter",
+    "Keys",
+    "Message",
+    "NewTask",
+    "Page",
+    "Records",
+    "Settled",
+    "Start",
+    "Verbs",
+    "connect",
+    "connect_async",
+    "decode_record",
+    "encode_body",
+    "run",
+    "run_async",
+    "run_many",
+]

@@ -1,0 +1,99 @@
+"""
+Carry a :class:`~encola.store.scripts.Call` to the server: one for workers, one for the API.
+
+``EVALSHA`` first; where the server has forgotten the script (a restart,
+``SCRIPT FLUSH``) it is loaded and the call made once more, which is safe
+because a call answered with NOSCRIPT has done nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import redis
+import redis.asyncio
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    NoScriptError,
+    OutOfMemoryError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from ..errors import StoreError, StoreFull, StoreUnavailable
+from .scripts import Call
+
+R = TypeVar("R")
+
+
+def run(client: redis.Redis, call: Call[R]) -> R:
+    """
+    Runs one script.
+
+    Raises:
+        StoreUnavailable, StoreFull, and what the call's decoder raises.
+    """
+    arguments = (len(call.keys), *call.keys, *call.argv)
+    try:
+        try:
+            reply: Any = client.execute_command("EVALSHA", call.script.sha, *arguments)
+        except NoScriptError:
+            reply = client.execute_command("EVAL", call.script.source, *arguments)
+    except RedisError as error:
+        raise translate(error) from error
+    return call.decode(reply)
+
+
+async def run_async(client: redis.asyncio.Redis, call: Call[R]) -> R:
+    """:func:`run` on the event loop."""
+    arguments = (len(call.keys), *call.keys, *call.argv)
+    try:
+        try:
+            reply: Any = await client.execute_command("EVALSHA", call.script.sha, *arguments)
+        except NoScriptError:
+            reply = await client.execute_command("EVAL", call.script.source, *arguments)
+    except (RedisError, OSError) as error:
+        raise translate(error) from error
+    return call.decode(reply)
+
+
+def run_many(
+    client: redis.Redis, calls: Sequence[Call[Any]], *, transaction: bool = False
+) -> list[Any]:
+    """Runs scripts one after another in one round trip; with *transaction*, as one step."""
+    if not calls:
+        return []
+    for script in {call.script.name: call.script for call in calls}.values():
+        if not client.script_exists(script.sha)[0]:
+            client.script_load(script.source)
+    try:
+        pipeline = client.pipeline(transaction=transaction)
+        for call in calls:
+            pipeline.execute_command(
+                "EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.argv
+            )
+        replies = pipeline.execute()
+    except (RedisError, OSError) as error:
+        raise translate(error) from error
+    return [call.decode(reply) for call, reply in zip(calls, replies, strict=True)]
+
+
+def translate(error: BaseException) -> StoreError:
+    """redis-py's error as ours. Never repeats an address: it may carry a password."""
+    if isinstance(error, OutOfMemoryError):
+        return StoreFull(
+            "The store is out of memory. Nothing was queued; raise maxmemory, or prune records."
+        )
+    if isinstance(error, AuthenticationError):
+        return StoreUnavailable("The store refused the user name or password of REDIS_URL.")
+    if isinstance(error, BusyLoadingError):
+        return StoreUnavailable("The store is loading its data. Try again in a moment.")
+    if isinstance(error, (RedisConnectionError, RedisTimeoutError, OSError)):
+        return StoreUnavailable()
+    if isinstance(error, ResponseError):
+        return StoreError(f"The store refused a command: {error}")
+    return StoreUnavailable()

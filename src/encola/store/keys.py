@@ -1,0 +1,76 @@
+"""
+The names of the keys, built here and in ``lua/_record.lua`` and nowhere else.
+
+The legend of every key, its type and content is at the top of that script.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+#: How Kombu's Redis transport joins a queue's name and a priority step.
+PRIORITY_SEPARATOR: Final = "\x06\x16"
+PRIORITY_STEPS: Final = (0, 3, 6, 9)
+
+#: About so many events are kept in the stream.
+EVENTS_KEPT: Final = 100_000
+#: Per-minute statistics and idempotency keys live this long.
+STATISTICS_MS: Final = 8 * 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Key names of one installation in one server."""
+
+    prefix: str = "encola:"
+    list_prefix: str = ""
+
+    def fixed(self) -> list[str]:
+        """KEYS of every script, in the order that ``lua/_record.lua`` names them."""
+        names = ("meta", "delayed", "dead", "workers", "events", "done", "paused", "types")
+        return [self.prefix + name for name in names]
+
+    def head(self) -> list[str | int]:
+        """The first ARGV of every script."""
+        return [self.prefix, self.list_prefix, EVENTS_KEPT, STATISTICS_MS]
+
+    def named(self, name: str) -> str:
+        """A key with a fixed name: meta, delayed, dead, workers, events, done, paused, types."""
+        return self.prefix + name
+
+    def record(self, task_id: str) -> str:
+        return f"{self.prefix}t:{task_id}"
+
+    def leased(self, worker: str) -> str:
+        return f"{self.prefix}leased:{worker}"
+
+    def worker(self, worker: str) -> str:
+        return f"{self.prefix}worker:{worker}"
+
+    def inbox(self, worker: str) -> str:
+        return f"{self.prefix}inbox:{worker}"
+
+    def wake(self, queue: str) -> str:
+        return f"{self.prefix}wake:{queue}"
+
+    def index(self, kind: str, value: str = "", tenant: str = "") -> str:
+        """Kind: all, type, queue, user (streams, by order) or state (sorted set, by seq)."""
+        return f"{self.prefix}i:{tenant}:{kind}:{value}"
+
+    def statistics(self, minute: int) -> str:
+        return f"{self.prefix}stats:{minute}"
+
+    def group(self, group_id: str) -> str:
+        return f"{self.prefix}group:{group_id}"
+
+    def chord(self, group_id: str) -> str:
+        return f"{self.prefix}chord:{group_id}"
+
+    def ready(self, queue: str, step: int = 0) -> str:
+        """A ready list, named as Kombu names it. *step*: 0, 3, 6 or 9."""
+        name = self.list_prefix + queue
+        return f"{name}{PRIORITY_SEPARATOR}{step}" if step else name
+
+    def ready_lists(self, queue: str) -> list[str]:
+        return [self.ready(queue, step) for step in PRIORITY_STEPS]

@@ -1,0 +1,281 @@
+-- What every script shares: the keys, the record, and the moves between places.
+--
+-- KEYS, the same for every script, in this order:
+--   1 meta     hash    n (order counter), last_ms, swept_ms, schema
+--   2 delayed  zset    id -> due_ms
+--   3 dead     zset    id -> parked_ms
+--   4 workers  zset    worker -> lease_until_ms
+--   5 events   stream  every change of every task
+--   6 done     stream  ids by the time they finished; retention reads its head
+--   7 paused   set     "queue:<name>", "type:<name>"
+--   8 types    hash    name on the wire -> task type
+-- ARGV, the first four of every script:
+--   1 prefix of our own keys   2 prefix of the ready lists
+--   3 events kept (about)      4 milliseconds that statistics are kept
+-- A script's own arguments start at ARGV[5].
+--
+-- Keys built here, and only here, because their names are known only once the
+-- script runs:
+--   <prefix>t:<id>             hash    the record, which is also the message
+--   <prefix>leased:<worker>    set     ids under the worker's lease
+--   <prefix>worker:<worker>    string  JSON: what the worker says of itself
+--   <prefix>inbox:<worker>     list    "<token> <id>" to stop at once
+--   <prefix>wake:<queue>       list    at most one token: there is work
+--   <prefix>i:<tenant>:...     the indexes
+--   <prefix>idem:<tenant>:<k>  string  idempotency key -> id
+--   <prefix>stats:<minute>     hash    counters of one minute
+--   <list prefix><queue>[\6\22<step>]  list  ready ids (or stock envelopes);
+--                              named as Kombu names them, taken from the right
+--
+-- Fields of a record: see encola/record.py, where each is documented.
+
+local P, LP = ARGV[1], ARGV[2]
+local EVENTS_KEPT, STATS_MS = tonumber(ARGV[3]), tonumber(ARGV[4])
+local META, DELAYED, DEAD, WORKERS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local EVENTS, DONE, PAUSED, TYPES = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local STEPS = {0, 3, 6, 9}
+local FINISHED = {SUCCESS = true, FAILURE = true, REVOKED = true}
+-- The third lost child or worker parks a task: two may be bad luck, three are the task.
+local MAX_CRASHES = 3
+local NOW = now_ms()
+
+local function record_key(id) return P .. 't:' .. id end
+
+-- The ready list of a queue and a priority: 0 first, then 3, 6, 9, as in Kombu.
+local function ready_key(queue, priority)
+  local step = 0
+  for _, s in ipairs(STEPS) do
+    if priority >= s then step = s end
+  end
+  if step == 0 then return LP .. queue end
+  return LP .. queue .. '\6\22' .. step
+end
+
+local function index_key(tenant, kind, value) return P .. 'i:' .. tenant .. ':' .. kind .. ':' .. value end
+
+-- The parts of a record that the scripts work with; nil when there is none.
+local function load(id)
+  local f = redis.call('HMGET', record_key(id), 'x', 'st', 'w', 'dl', 'c', 'rn', 'sa', 'an', 'pl')
+  if not f[1] then return nil end
+  local queue, priority, type, user, tenant, created, n =
+    string.match(f[1], '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
+  return {
+    id = id, key = record_key(id),
+    queue = queue, priority = tonumber(priority), type = type, user = user, tenant = tenant,
+    created = tonumber(created), n = n,
+    state = f[2], worker = f[3] or nil, token = tonumber(f[4] or 0), crashes = tonumber(f[5] or 0),
+    retries = tonumber(f[6] or 0), started = tonumber(f[7] or nil), attempt = tonumber(f[8] or 0),
+    place = f[9] or nil,
+  }
+end
+
+local function holds(rec, token) return rec.worker and rec.token == tonumber(token) end
+
+-- One event in the stream, in the order in which the changes were made.
+local function emit(rec, extra, value)
+  local fields = {'t', rec.id, 'y', rec.type, 's', rec.state, 'q', rec.queue, 'u', rec.user, 'a', rec.attempt, 'm', NOW}
+  if rec.tenant ~= '' then
+    fields[#fields + 1] = 'n'
+    fields[#fields + 1] = rec.tenant
+  end
+  if extra then
+    fields[#fields + 1] = extra
+    fields[#fields + 1] = value
+  end
+  redis.call('XADD', EVENTS, 'MAXLEN', '~', EVENTS_KEPT, '*', unpack(fields))
+end
+
+local function set_state(rec, state)
+  if rec.state ~= state then
+    if rec.state then redis.call('ZREM', index_key(rec.tenant, 'state', rec.state), rec.id) end
+    redis.call('ZADD', index_key(rec.tenant, 'state', state), rec.n, rec.id)
+    rec.state = state
+  end
+end
+
+-- Waiting for its first run, or for the next after one that failed.
+local function waiting_state(rec) return rec.retries > 0 and 'RETRY' or 'PENDING' end
+
+-- Tells one blocked worker that a queue holds work. A token is only a hint:
+-- one that is lost costs a poll, never a task.
+local function wake(queue)
+  local key = P .. 'wake:' .. queue
+  if redis.call('LLEN', key) == 0 then redis.call('LPUSH', key, '1') end
+  redis.call('PEXPIRE', key, 60000)
+end
+
+local function count(rec, what)
+  local minute = math.floor(NOW / 60000)
+  local key = P .. 'stats:' .. minute
+  local prefix = rec.type .. '\31' .. rec.queue .. '\31'
+  for _, name in ipairs(what) do redis.call('HINCRBY', key, prefix .. name, 1) end
+  redis.call('PEXPIRE', key, STATS_MS)
+end
+
+-- Histogram bucket of a time: k holds [2^(k-1), 2^k) ms, 0 holds less than 1 ms.
+local function bucket(ms)
+  local k = 0
+  while ms >= 1 and k < 32 do
+    ms = ms / 2
+    k = k + 1
+  end
+  return k
+end
+
+-- Leaves the place it is in. What stays behind in a very long ready list is
+-- skipped by claim, which asks the record (field pl) and not the list.
+local function leave_place(rec)
+  if rec.worker then
+    redis.call('SREM', P .. 'leased:' .. rec.worker, rec.id)
+  elseif rec.place == 'delayed' then
+    redis.call('ZREM', DELAYED, rec.id)
+  elseif rec.place == 'dead' then
+    redis.call('ZREM', DEAD, rec.id)
+  elseif rec.place == 'ready' then
+    local list = ready_key(rec.queue, rec.priority)
+    if redis.call('LLEN', list) <= 10000 then redis.call('LREM', list, -1, rec.id) end
+  end
+end
+
+-- The next four put a record into a place; whoever calls them has taken it out of the last.
+local function to_ready(rec, at_head)
+  local list = ready_key(rec.queue, rec.priority)
+  redis.call(at_head and 'RPUSH' or 'LPUSH', list, rec.id)
+  set_state(rec, waiting_state(rec))
+  redis.call('HSET', rec.key, 'st', rec.state, 'pl', 'ready', 'rd', NOW)
+  redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph')
+  rec.worker, rec.place = nil, 'ready'
+  wake(rec.queue)
+end
+
+local function to_delayed(rec, due, state)
+  redis.call('ZADD', DELAYED, due, rec.id)
+  set_state(rec, state)
+  redis.call('HSET', rec.key, 'st', state, 'pl', 'delayed', 'du', due)
+  redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph')
+  rec.worker, rec.place = nil, 'delayed'
+end
+
+-- Under a worker's lease, with a new fencing token.
+local function to_leased(rec, worker)
+  rec.token = rec.token + 1
+  redis.call('SADD', P .. 'leased:' .. worker, rec.id)
+  redis.call('HSET', rec.key, 'w', worker, 'dl', rec.token, 'pl', 'leased', 'st', rec.state)
+  rec.worker, rec.place = worker, 'leased'
+end
+
+local function close_attempt(rec, outcome)
+  if not rec.started then return end
+  local entry = cjson.encode({rec.attempt, rec.worker or '', rec.started, NOW, outcome, rec.token})
+  local before = redis.call('HGET', rec.key, 'at')
+  redis.call('HSET', rec.key, 'at', before and (before .. ',' .. entry) or entry)
+end
+
+-- Settled, or dead: nothing will run it again but a person.
+-- field: 'r' (result) or 'e' (error), with its JSON; code: the stable word of an error, or ''.
+local function to_finished(rec, state, field, value, code, dead)
+  local wait_from = redis.call('HMGET', rec.key, 'rd', 'ws')
+  set_state(rec, state)
+  local set = {'st', state, 'f', NOW}
+  if field ~= '' and value ~= '' then
+    set[#set + 1] = field
+    set[#set + 1] = value
+  end
+  if code ~= '' then
+    set[#set + 1] = 'ec'
+    set[#set + 1] = code
+  end
+  if dead then
+    set[#set + 1] = 'pl'
+    set[#set + 1] = 'dead'
+    redis.call('ZADD', DEAD, NOW, rec.id)
+  end
+  redis.call('HSET', rec.key, unpack(set))
+  redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph', 'rd', 'du', 'nx', 'nd', dead and 'du' or 'pl')
+  redis.call('XADD', DONE, '*', 'i', rec.id)
+  local counters = {state}
+  if rec.started then
+    counters[#counters + 1] = 'r' .. bucket(NOW - rec.started)
+    if wait_from[1] then counters[#counters + 1] = 'w' .. bucket(rec.started - tonumber(wait_from[1])) end
+  end
+  count(rec, counters)
+  rec.worker, rec.place = nil, dead and 'dead' or nil
+  emit(rec, code ~= '' and 'e' or nil, code)
+end
+
+local function park(rec, code, message)
+  to_finished(rec, 'FAILURE', 'e', cjson.encode({type = 'encola.' .. code, message = message}), code, true)
+end
+
+-- A lost child or worker: back to the head of its queue, or parked the third time.
+-- Only what had started is counted: a task that merely waited in a worker that
+-- another one killed is not to blame.
+-- Returns whether it was parked.
+local function crashed(rec)
+  leave_place(rec)
+  if rec.started then rec.crashes = redis.call('HINCRBY', rec.key, 'c', 1) end
+  close_attempt(rec, 'crashed')
+  if rec.crashes >= MAX_CRASHES then
+    park(rec, 'worker_lost', 'The worker was lost ' .. rec.crashes .. ' times while this task ran.')
+    return true
+  end
+  to_ready(rec, true)
+  emit(rec)
+  return false
+end
+
+-- A new order number and a creation time that never runs backwards, whatever the
+-- clock does: the pair is the id of the record's entries in the index streams.
+local function next_order()
+  local last = tonumber(redis.call('HGET', META, 'last_ms') or 0)
+  local created = math.max(last, NOW)
+  if created ~= last then redis.call('HSET', META, 'last_ms', created) end
+  return created, redis.call('HINCRBY', META, 'n', 1)
+end
+
+-- Writes a new record and its index entries; puts it nowhere yet.
+local function create(id, message, queue, priority, type, user, tenant)
+  local created, n = next_order()
+  local rec = {
+    id = id, key = record_key(id), queue = queue, priority = priority, type = type, user = user, tenant = tenant,
+    created = created, n = tostring(n), token = 0, crashes = 0, retries = 0, attempt = 0,
+  }
+  local x = table.concat({queue, priority, type, user, tenant, created, rec.n}, '\31')
+  redis.call('HSET', rec.key, 'x', x, 'm', message)
+  local at = string.format('%.0f-%s', created, rec.n)
+  redis.call('XADD', index_key(tenant, 'all', ''), at, 'i', id)
+  redis.call('XADD', index_key(tenant, 'type', type), at, 'i', id)
+  redis.call('XADD', index_key(tenant, 'queue', queue), at, 'i', id)
+  if user ~= '' then redis.call('XADD', index_key(tenant, 'user', user), at, 'i', id) end
+  return rec
+end
+
+-- The next delivery that an attempt asked for from inside itself (retry, replace).
+local function deliver_next(rec, state)
+  local next = redis.call('HMGET', rec.key, 'nx', 'nd')
+  if not next[1] then return false end
+  redis.call('HSET', rec.key, 'm', next[1])
+  redis.call('HDEL', rec.key, 'nx', 'nd')
+  local due = tonumber(next[2] or 0)
+  if due > NOW then
+    to_delayed(rec, due, state == 'RETRY' and 'RETRY' or 'SCHEDULED')
+  else
+    to_ready(rec, false)
+  end
+  return true
+end
+
+-- Moves up to `limit` ids whose time has come to their queues.
+local function promote(limit)
+  local due = redis.call('ZRANGE', DELAYED, '-inf', NOW, 'BYSCORE', 'LIMIT', 0, limit)
+  for _, id in ipairs(due) do
+    redis.call('ZREM', DELAYED, id)
+    local rec = load(id)
+    if rec then
+      to_ready(rec, false)
+      redis.call('HDEL', rec.key, 'du')
+      emit(rec)
+    end
+  end
+  return #due
+end

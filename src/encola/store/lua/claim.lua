@@ -1,0 +1,59 @@
+-- Takes up to n messages for a worker and puts them under its lease.
+--
+-- ARGV from 5: worker, n, then the queues in the order to look
+-- Returns {0} when the worker is unknown or its lease ran out: register first.
+-- Else {1, ms until the next delayed task is due (-1: none), then one entry a task:
+--   {id, token, queue, failed attempts, crashes, message}}
+-- Reads ready lists by priority first, then by queue. Skips what was cancelled
+-- (the record knows its place) and leaves paused queues alone. At most n + 100
+-- entries are taken off the lists.
+local worker, n = ARGV[5], tonumber(ARGV[6])
+local lease_until = redis.call('ZSCORE', WORKERS, worker)
+if not lease_until or tonumber(lease_until) < NOW then return {0} end
+
+promote(100)
+local queues = {}
+for a = 7, #ARGV do
+  if redis.call('SISMEMBER', PAUSED, 'queue:' .. ARGV[a]) == 0 then queues[#queues + 1] = ARGV[a] end
+end
+
+local out, budget = {1, -1}, n + 100
+local function take(rec)
+  to_leased(rec, worker)
+  out[#out + 1] = {rec.id, rec.token, rec.queue, rec.retries, rec.crashes, redis.call('HGET', rec.key, 'm')}
+end
+
+for _, step in ipairs(STEPS) do
+  for _, queue in ipairs(queues) do
+    local list = ready_key(queue, step)
+    while #out - 2 < n and budget > 0 do
+      local entry = redis.call('RPOP', list)
+      if not entry then break end
+      budget = budget - 1
+      if string.sub(entry, 1, 1) == '{' then
+        local rec, due = adopt(entry, queue)
+        if rec and place_adopted(rec, due) then
+          set_state(rec, 'PENDING')
+          redis.call('HSET', rec.key, 'rd', NOW)
+          emit(rec)
+          take(rec)
+        end
+      else
+        local rec = load(entry)
+        if rec and rec.place == 'ready' then take(rec) end
+      end
+    end
+  end
+end
+
+for _, queue in ipairs(queues) do
+  for _, step in ipairs(STEPS) do
+    if redis.call('EXISTS', ready_key(queue, step)) == 1 then
+      wake(queue)
+      break
+    end
+  end
+end
+local soonest = redis.call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')
+if soonest[2] then out[2] = math.max(0, tonumber(soonest[2]) - NOW) end
+return out

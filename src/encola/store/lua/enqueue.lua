@@ -1,0 +1,51 @@
+-- Accepts tasks: record, place, event and wake-up of each, all or nothing.
+--
+-- ARGV from 5: most tasks that may wait (refused beyond it), then ten a task:
+--   id, message (envelope), queue, priority (0-9), type, user, due_ms ('' = now),
+--   idempotency key ('' = none), token ('' or the token of the attempt it is
+--   published from: retry and replace use the id of the task that runs),
+--   worker ('' or who holds it from the start: it goes under that lease with token 1, never on a list)
+-- Returns {'full', waiting} or one entry a task:
+--   {1, id, created_ms} accepted | {0, id, created_ms} duplicate: nothing was done, id is the one that is kept
+--   {2, id, 0} kept as the next delivery of the attempt that published it
+-- Events: PENDING or SCHEDULED, one a task.
+-- Not flagged allow-oom: a full server refuses new work and can still finish the old.
+local per, first = 10, 6
+local tasks = (#ARGV - first + 1) / per
+local waiting = 0
+for _, s in ipairs({'PENDING', 'SCHEDULED', 'RETRY'}) do
+  waiting = waiting + redis.call('ZCARD', index_key('', 'state', s))
+end
+if waiting + tasks > tonumber(ARGV[5]) then return {'full', waiting} end
+
+local out = {}
+for i = 0, tasks - 1 do
+  local a = first + i * per
+  local id, message, queue, priority, type = ARGV[a], ARGV[a + 1], ARGV[a + 2], tonumber(ARGV[a + 3]), ARGV[a + 4]
+  local user, due, idem, token = ARGV[a + 5], tonumber(ARGV[a + 6] or nil), ARGV[a + 7], ARGV[a + 8]
+  local worker = ARGV[a + 9]
+  local idem_key = idem ~= '' and (P .. 'idem::' .. idem) or nil
+  local kept = idem_key and redis.call('GET', idem_key)
+  local rec = load(kept or id)
+  if rec and token ~= '' and holds(rec, token) then
+    redis.call('HSET', rec.key, 'nx', message, 'nd', due or 0)
+    out[#out + 1] = {2, rec.id, 0}
+  elseif rec then
+    out[#out + 1] = {0, rec.id, rec.created}
+  else
+    rec = create(id, message, queue, priority, type, user, '')
+    if idem_key then redis.call('SET', idem_key, id, 'PX', STATS_MS) end
+    if worker ~= '' then
+      set_state(rec, 'PENDING')
+      to_leased(rec, worker)
+    elseif due and due > NOW then
+      to_delayed(rec, due, 'SCHEDULED')
+    else
+      to_ready(rec, false)
+    end
+    count(rec, {'enqueued'})
+    emit(rec)
+    out[#out + 1] = {1, id, rec.created}
+  end
+end
+return out

@@ -1,0 +1,18 @@
+-- Cancels what is ready on a queue, up to a limit.
+--
+-- ARGV from 5: queue, limit
+-- Returns the number of entries taken off its lists.
+-- Events: REVOKED, one a task
+local queue, left = ARGV[5], tonumber(ARGV[6])
+local taken = 0
+for _, step in ipairs(STEPS) do
+  local list = ready_key(queue, step)
+  while left > 0 do
+    local entry = redis.call('RPOP', list)
+    if not entry then break end
+    left, taken = left - 1, taken + 1
+    local rec = string.sub(entry, 1, 1) ~= '{' and load(entry)
+    if rec and rec.place == 'ready' then to_finished(rec, 'REVOKED', 'e', '', 'purged', false) end
+  end
+end
+return taken

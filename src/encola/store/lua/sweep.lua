@@ -1,0 +1,65 @@
+-- The store's housekeeping, asked for by every worker and API process about once
+-- a second; one of them a second does it.
+--
+-- ARGV from 5: lease_ms, limit (entries touched a step), then the queues
+-- 1. If nobody swept for a third of a lease, the server or everyone stood still:
+--    every worker gets a full lease to come back before anybody is rescued.
+-- 2. Delayed tasks whose time has come go to their queues.
+-- 3. Envelopes of stock producers that wait at the tail of a list become records.
+-- 4. Tasks of workers whose lease ran out go back to the head of their queues
+--    with a crash counted; a worker with nothing left is forgotten.
+-- Returns {swept (0: another did it just now), promoted, adopted, rescued}
+local lease_ms, limit = tonumber(ARGV[5]), tonumber(ARGV[6])
+local last = tonumber(redis.call('HGET', META, 'swept_ms') or 0)
+if last <= NOW and NOW - last < math.min(500, lease_ms / 20) then return {0, 0, 0, 0} end
+redis.call('HSET', META, 'swept_ms', NOW)
+
+if NOW - last > lease_ms / 3 then
+  for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do
+    redis.call('ZADD', WORKERS, 'GT', NOW + lease_ms, worker)
+  end
+end
+
+local promoted = promote(limit)
+
+local adopted = 0
+for a = 7, #ARGV do
+  for _, step in ipairs(STEPS) do
+    local list = ready_key(ARGV[a], step)
+    for index, entry in ipairs(redis.call('LRANGE', list, 0, limit - 1)) do
+      if string.sub(entry, 1, 1) == '{' then
+        -- Marked in place first: the list must not shift under the loop.
+        redis.call('LSET', list, index - 1, '')
+        local rec, due = adopt(entry, ARGV[a])
+        adopted = adopted + 1
+        if rec and place_adopted(rec, due) then
+          set_state(rec, 'PENDING')
+          redis.call('HSET', rec.key, 'st', 'PENDING', 'pl', 'ready', 'rd', NOW)
+          -- The envelope stood in the list of its own priority, so the id stays in its place.
+          redis.call('LSET', list, index - 1, rec.id)
+          emit(rec)
+        end
+      end
+    end
+    redis.call('LREM', list, limit, '')
+  end
+end
+
+local rescued = 0
+for _, worker in ipairs(redis.call('ZRANGE', WORKERS, '-inf', '(' .. NOW, 'BYSCORE', 'LIMIT', 0, 100)) do
+  local leased = P .. 'leased:' .. worker
+  while rescued < limit do
+    local id = redis.call('SPOP', leased)
+    if not id then break end
+    local rec = load(id)
+    if rec and rec.worker == worker then
+      crashed(rec)
+      rescued = rescued + 1
+    end
+  end
+  if redis.call('EXISTS', leased) == 0 then
+    redis.call('ZREM', WORKERS, worker)
+    redis.call('DEL', P .. 'worker:' .. worker, P .. 'inbox:' .. worker)
+  end
+end
+return {1, promoted, adopted, rescued}

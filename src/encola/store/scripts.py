@@ -1,0 +1,383 @@
+"""
+One function a script: what it is asked, and what its answer means.
+
+Each function is pure. It encodes its arguments into a :class:`Call` (script,
+KEYS, ARGV) together with the decoder of the reply; the two callers in
+:mod:`encola.store.callers`, sync and async, only carry it to the server. What a
+script does, step by step, stands at the top of its file in ``lua/``.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any, Final, Generic, TypeVar
+
+from ..errors import InvalidTaskId, StoreFull, TaskActive, TaskFinished, TaskNotFound
+from ..record import MAX_ID_BYTES
+from .keys import Keys
+
+Argument = str | bytes | int | float
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """The text of one script, and the name the server knows it by."""
+
+    name: str
+    source: str
+    sha: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[R]):
+    """One script with its arguments and the meaning of its reply."""
+
+    script: Script
+    keys: list[str]
+    argv: list[Argument]
+    decode: Callable[[Any], R]
+
+
+class Library:
+    """
+    The scripts of ``lua/``, each with what it shares put in front.
+
+    Args:
+        clock: source of ``now_ms()``; the tests inject a clock of their own.
+    """
+
+    #: All but this one may run when the server is out of memory, so that a
+    #: full server can still finish, and so forget, what it has.
+    REFUSED_WHEN_FULL: Final = frozenset({"enqueue"})
+    ADOPTING: Final = frozenset({"claim", "sweep"})
+
+    def __init__(self, clock: str | None = None, overrides: dict[str, str] | None = None) -> None:
+        self._clock = clock if clock is not None else _read("_clock")
+        self._overrides = overrides or {}
+        self._scripts: dict[str, Script] = {}
+
+    def __getitem__(self, name: str) -> Script:
+        if name not in self._scripts:
+            parts = ["#!lua" if name in self.REFUSED_WHEN_FULL else "#!lua flags=allow-oom"]
+            parts += [self._clock, self._text("_record")]
+            if name in self.ADOPTING:
+                parts.append(self._text("_adopt"))
+            parts.append(self._text(name))
+            source = "\n".join(parts)
+            sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+            self._scripts[name] = Script(name, source, sha)
+        return self._scripts[name]
+
+    def _text(self, name: str) -> str:
+        return self._overrides.get(name) or _read(name)
+
+
+@functools.cache
+def _read(name: str) -> str:
+    return resources.files(__package__).joinpath("lua", f"{name}.lua").read_text("utf-8")
+
+
+# --- what goes in and what comes out ---------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A task to enqueue."""
+
+    id: str
+    message: bytes
+    """Stored form: :meth:`encola.store.message.Message.encode`."""
+    queue: str
+    type: str
+    priority: int = 0
+    """0 to 9; 0 is first."""
+    user_id: str = ""
+    due_ms: int | None = None
+    idempotency_key: str = ""
+    token: int | None = None
+    """Set when it is published from inside the attempt that runs under it."""
+    lease_to: str = ""
+    """A worker that holds it from the start, with token 1: it never stands on a list."""
+
+
+class Acceptance(enum.IntEnum):
+    """What became of a task given to enqueue."""
+
+    DUPLICATE = 0
+    """The id or the idempotency key is known; nothing was done."""
+    ACCEPTED = 1
+    NEXT_DELIVERY = 2
+    """Kept until the running attempt settles; then the same task's next run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    acceptance: Acceptance
+    id: str
+    """Of a duplicate: the id that is kept."""
+    created_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A message under our lease."""
+
+    id: str
+    token: int
+    queue: str
+    retries: int
+    crashes: int
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    known: bool
+    """False: the store does not know the worker; register and claim again."""
+    next_due_ms: int = -1
+    """Until the next delayed task is due; -1: there is none."""
+    messages: list[Claimed] = field(default_factory=list[Claimed])
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    known: bool
+    leased: int = 0
+    """Tasks leased to the worker; more than it holds: a reply was lost, resync."""
+    lost: dict[str, str] = field(default_factory=dict[str, str])
+    """id -> state, of what it holds and no longer owns ('' when the record has gone)."""
+
+
+class Start(enum.IntEnum):
+    UNKNOWN = -1
+    REFUSED = 0
+    STARTED = 1
+    REPEATED = 2
+
+
+class Settled(enum.IntEnum):
+    UNKNOWN = -1
+    FENCED = 0
+    WRITTEN = 1
+    REPEATED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    ran: bool
+    promoted: int
+    adopted: int
+    rescued: int
+
+
+# --- the verbs --------------------------------------------------------------
+
+
+class Verbs:
+    """The scripts as functions, for one set of keys."""
+
+    def __init__(self, keys: Keys, library: Library | None = None) -> None:
+        self.keys = keys
+        self.library = library or Library()
+        # The same in every call; a list is cheaper to copy than to build.
+        self._fixed = keys.fixed()
+        self._head: list[Argument] = list(keys.head())
+
+    def enqueue(self, tasks: Sequence[NewTask], max_waiting: int) -> Call[list[Enqueued]]:
+        """
+        Accepts *tasks*, all or none.
+
+        Raises, on decoding:
+            StoreFull: with them more than *max_waiting* would wait.
+        Raises:
+            InvalidTaskId: before anything is sent.
+        """
+        argv: list[Argument] = [max_waiting]
+        for task in tasks:
+            check_id(task.id)
+            argv += (
+                task.id,
+                task.message,
+                task.queue,
+                task.priority,
+                _one_line(task.type),
+                _one_line(task.user_id),
+                "" if task.due_ms is None else task.due_ms,
+                task.idempotency_key,
+                "" if task.token is None else task.token,
+                task.lease_to,
+            )
+
+        def decode(reply: list[Any]) -> list[Enqueued]:
+            if reply and reply[0] == b"full":
+                raise StoreFull(
+                    f"{reply[1]} tasks wait; ENCOLA_MAX_WAITING allows {max_waiting}. "
+                    "Nothing was queued; start more workers, or try again later."
+                )
+            return [Enqueued(Acceptance(r[0]), r[1].decode(), int(r[2])) for r in reply]
+
+        return self._call("enqueue", argv, decode)
+
+    def heartbeat(
+        self,
+        worker: str,
+        lease_ms: int,
+        held: Iterable[tuple[str, int]] = (),
+        *,
+        info: str = "",
+        register: bool = False,
+    ) -> Call[Renewal]:
+        """Renews a worker's lease. *held*: (id, token) of all it has claimed and not ended."""
+        argv: list[Argument] = [worker, lease_ms, info, int(register)]
+        for task_id, token in held:
+            argv += (task_id, token)
+
+        def decode(reply: list[Any]) -> Renewal:
+            if not reply[0]:
+                return Renewal(known=False)
+            rest = [value.decode() for value in reply[2:]]
+            return Renewal(True, reply[1], dict(zip(rest[::2], rest[1::2], strict=True)))
+
+        return self._call("heartbeat", argv, decode)
+
+    def claim(self, worker: str, n: int, queues: Sequence[str]) -> Call[Claim]:
+        """Takes up to *n* messages; *queues* in the order to look."""
+
+        return self._call("claim", [worker, n, *queues], decode_claim)
+
+    def start(self, task_id: str, token: int) -> Call[Start]:
+        return self._call("start", [task_id, token], Start)
+
+    def progress(self, task_id: str, token: int, progress: bytes, phase: str = "") -> Call[bool]:
+        """*progress*: JSON. True when it was written."""
+        return self._call("progress", [task_id, token, progress, phase], lambda reply: reply == 1)
+
+    def settle(
+        self,
+        task_id: str,
+        token: int,
+        state: str,
+        value: bytes = b"",
+        *,
+        error_code: str = "",
+        due_ms: int | None = None,
+    ) -> Call[Settled]:
+        """Writes an outcome: SUCCESS with a result, FAILURE REVOKED RETRY with an error (JSON)."""
+        due: Argument = "" if due_ms is None else due_ms
+        return self._call("settle", [task_id, token, state, value, error_code, due], Settled)
+
+    def confirm(self, ends: Iterable[tuple[str, int, str]]) -> Call[list[bool]]:
+        """*ends*: (id, token, how); True where the end was decided by this call."""
+        argv: list[Argument] = []
+        for end in ends:
+            argv += end
+        return self._call("confirm", argv, lambda reply: [value == 1 for value in reply])
+
+    def release(self, held: Iterable[tuple[str, int]], *, crashed: bool = False) -> Call[list[int]]:
+        """Gives back (id, token)s. 1 given back, 2 parked, 0 not held."""
+        argv: list[Argument] = [int(crashed)]
+        for task_id, token in held:
+            argv += (task_id, token)
+        return self._call("release", argv, list)
+
+    def resync(self, worker: str, held_ids: Iterable[str]) -> Call[int]:
+        return self._call("resync", [worker, *held_ids], int)
+
+    def leave(self, worker: str) -> Call[int]:
+        return self._call("leave", [worker], int)
+
+    def sweep(self, lease_ms: int, queues: Sequence[str], limit: int = 200) -> Call[Swept]:
+        def decode(reply: list[int]) -> Swept:
+            return Swept(bool(reply[0]), *reply[1:])
+
+        return self._call("sweep", [lease_ms, limit, *queues], decode)
+
+    def cancel(
+        self, task_id: str, *, waiting_only: bool = False, code: str = "cancelled"
+    ) -> Call[bool]:
+        """
+        True when it was cancelled by this call, False when it was before.
+
+        Raises, on decoding:
+            TaskNotFound, TaskFinished (also where *waiting_only* found it running)
+        """
+
+        def decode(reply: list[Any]) -> bool:
+            if reply[0] == -1:
+                raise TaskNotFound(task_id)
+            if reply[0] == 0:
+                raise TaskFinished(task_id, reply[1].decode())
+            return reply[0] == 1
+
+        return self._call("cancel", [task_id, int(waiting_only), code], decode)
+
+    def retry(self, task_id: str) -> Call[None]:
+        """
+        A person runs a finished task again.
+
+        Raises, on decoding:
+            TaskNotFound, TaskActive
+        """
+
+        def decode(reply: list[Any]) -> None:
+            if reply[0] == -1:
+                raise TaskNotFound(task_id)
+            if reply[0] == 0:
+                raise TaskActive(task_id, reply[1].decode())
+
+        return self._call("retry", [task_id], decode)
+
+    def pause(self, queue: str, *, on: bool) -> Call[bool]:
+        return self._call("pause", [f"queue:{queue}", int(on), queue], bool)
+
+    def purge(self, queue: str, limit: int = 1000) -> Call[int]:
+        return self._call("purge", [queue, limit], int)
+
+    def prune(self, before_ms: int, keep: int, limit: int = 500) -> Call[tuple[int, int]]:
+        """(entries looked at, records removed); call again while the first is *limit*."""
+        return self._call("prune", [before_ms, keep, limit], lambda r: (int(r[0]), int(r[1])))
+
+    def chord(
+        self, group_id: str, part: str, value: bytes, size: int | None, ttl_ms: int
+    ) -> Call[tuple[int, int]]:
+        """(parts in, size), size -1 while it is not known."""
+        argv: list[Argument] = [group_id, part, value, "" if size is None else size, ttl_ms]
+        return self._call("chord", argv, lambda r: (int(r[0]), int(r[1])))
+
+    def _call(self, name: str, argv: Sequence[Argument], decode: Callable[[Any], R]) -> Call[R]:
+        return Call(self.library[name], self._fixed, [*self._head, *argv], decode)
+
+
+def decode_claim(reply: list[Any]) -> Claim:
+    """The reply of ``claim.lua``; the transport reads it off its own connection."""
+    if not reply[0]:
+        return Claim(known=False)
+    messages = [
+        Claimed(r[0].decode(), int(r[1]), r[2].decode(), int(r[3]), int(r[4]), r[5])
+        for r in reply[2:]
+    ]
+    return Claim(True, int(reply[1]), messages)
+
+
+def check_id(task_id: str) -> None:
+    """
+    Raises:
+        InvalidTaskId: empty, too long, or not to be told from a Kombu envelope.
+    """
+    try:
+        size = len(task_id.encode())
+    except UnicodeEncodeError:
+        size = 0
+    if not 0 < size <= MAX_ID_BYTES or task_id.startswith("{"):
+        raise InvalidTaskId
+
+
+def _one_line(text: str) -> str:
+    # \x1f parts the coordinates of a record (field x).
+    return text.replace("\x1f", " ")

@@ -1,0 +1,63 @@
+"""Tasks that kill what runs them are parked, not looped; tasks that merely fail, fail."""
+
+from __future__ import annotations
+
+import pytest
+from encola.record import TaskState
+from harness import Bench, check
+from support import wait_until
+
+
+def test_a_task_that_segfaults_is_parked_the_third_time(bench: Bench) -> None:
+    """Three lost children: dead, with the reason, and the worker lives on."""
+    worker = bench.worker().wait_ready()
+    (poison,) = bench.send("segfault")
+    bench.wait_finished(30, [poison])
+    record = bench.record(poison)
+
+    assert record is not None
+    assert (TaskState.FAILURE, "worker_lost", True) == (
+        record.state,
+        record.error_code,
+        record.is_dead,
+    )
+    assert 3 == len([row for row in bench.ledger.rows() if row["what"] == "start"])
+    good = bench.send("work", count=20)
+    bench.wait_finished(30, good)
+    assert [] == check(bench, good)
+    assert worker.process.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "code"),
+    [("out_of_memory", [], "out_of_memory"), ("recurse", [], "recursion"), ("leave", [3], "exited")],
+)
+def test_what_would_kill_a_stock_worker_is_a_failure_here(
+    bench: Bench, name: str, arguments: list[int], code: str
+) -> None:
+    """MemoryError, RecursionError and SystemExit end the task at once, and nothing else."""
+    worker = bench.worker().wait_ready()
+    (task_id,) = bench.send(name, *arguments)
+    bench.wait_finished(20, [task_id])
+    record = bench.record(task_id)
+
+    assert record is not None
+    assert (TaskState.FAILURE, code, 1) == (record.state, record.error_code, len(record.attempts))
+    assert worker.process.poll() is None
+
+
+def test_a_full_server_refuses_new_work_and_finishes_the_old(bench: Bench) -> None:
+    """With no memory left the worker claims, runs and settles all that was accepted."""
+    bench.send("work", 0.01, count=60)
+    bench.client.config_set("maxmemory-policy", "noeviction")
+    bench.client.config_set("maxmemory", "1")
+    try:
+        worker = bench.worker().wait_ready()
+        bench.wait_finished(40)
+
+        assert [] == check(bench)
+        assert worker.process.poll() is None
+    finally:
+        bench.client.config_set("maxmemory", "0")
+    more = bench.send("work", count=5)
+    wait_until(lambda: bench.all_finished(more), description="new work runs again", timeout=20)

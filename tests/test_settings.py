@@ -1,0 +1,102 @@
+"""Settings: read from the environment, and all wrong ones told at once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from encola.errors import SettingsError
+from encola.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("ENCOLA_") or name == "REDIS_URL":
+            monkeypatch.delenv(name)
+
+
+def test_without_any_variable_everything_has_its_documented_default() -> None:
+    """A laptop needs no configuration, and listens to itself alone."""
+    settings = load_settings()
+
+    assert (None, Path(".encola"), "127.0.0.1", 8000) == (
+        settings.redis_url,
+        settings.data_dir,
+        settings.host,
+        settings.port,
+    )
+    assert settings.queues == ("encola", "files", "reports")
+    assert (
+        settings.language,
+        settings.durability,
+        settings.grace_seconds,
+    ) == ("es", "process", 30.0)
+
+
+def test_variables_of_the_environment_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists are comma-separated, words may be in capitals, REDIS_URL has no prefix."""
+    monkeypatch.setenv("REDIS_URL", "rediss://:secret@example.com:6380/1")
+    monkeypatch.setenv("ENCOLA_QUEUES", " mails , files,")
+    monkeypatch.setenv("ENCOLA_LOG_FORMAT", "JSON")
+    monkeypatch.setenv("ENCOLA_PORT", "0")
+
+    settings = load_settings()
+
+    assert settings.redis_url == "rediss://:secret@example.com:6380/1"
+    assert settings.queues == ("mails", "files")
+    assert (settings.log_format, settings.port) == ("json", 0)
+
+
+def test_all_wrong_settings_are_listed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has to start three times to learn of three mistakes."""
+    monkeypatch.setenv("ENCOLA_PORT", "80000")
+    monkeypatch.setenv("ENCOLA_LANGUAGE", "fr")
+    monkeypatch.setenv("ENCOLA_QUEUES", ",")
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+
+    assert caught.value.problems == [
+        "ENCOLA_PORT=80000: Input should be less than or equal to 65535",
+        "ENCOLA_QUEUES=,: expected at least one queue name",
+        "ENCOLA_LANGUAGE=fr: Input should be 'es' or 'en'",
+    ]
+    assert str(caught.value).startswith("3 settings are wrong:\n  - ENCOLA_PORT=80000")
+
+
+def test_a_wrong_address_is_refused_without_showing_its_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An error text is logged and copied into issues."""
+    monkeypatch.setenv("REDIS_URL", "mysql://user:hunter2@example.com")
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+
+    assert "hunter2" not in str(caught.value)
+    assert "REDIS_URL: expected an address that starts with one of redis://" in str(caught.value)
+
+
+def test_any_address_but_loopback_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closed by default: there are no credentials yet."""
+    monkeypatch.setenv("ENCOLA_HOST", "0.0.0.0")
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+
+    assert caught.value.problems == [
+        "ENCOLA_HOST=0.0.0.0: expected 127.0.0.1, localhost or ::1: other addresses need credentials"
+    ]
+
+
+def test_a_heartbeat_longer_than_a_third_of_the_lease_is_refused() -> None:
+    """Two lost renewals must not cost a worker its tasks."""
+    with pytest.raises(SettingsError) as caught:
+        load_settings(lease_seconds=9.0, heartbeat_seconds=4.0)
+
+    assert caught.value.problems == [
+        "ENCOLA_HEARTBEAT_SECONDS=4 is too long for ENCOLA_LEASE_SECONDS=9: at most a third of it"
+    ]
