@@ -26,6 +26,7 @@ Each carries its values as attributes; its docstring is the default message.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class EncolaError(Exception):
@@ -35,6 +36,18 @@ class EncolaError(Exception):
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (self.__doc__ or "").strip())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions cross from a worker's child to its parent as pickles, and the
+        # default one would call __init__ with the finished message.
+        return (_rebuild, (type(self), self.args, self.__dict__))
+
+
+def _rebuild(cls: type[EncolaError], args: tuple[Any, ...], attributes: dict[str, Any]) -> EncolaError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
 
 
 class SettingsError(EncolaError):
@@ -199,6 +212,3 @@ class PermanentFailure(EncolaError):
     def __init__(self, message: str, error_code: str = "failed") -> None:
         self.error_code = error_code
         super().__init__(message)
-
-    def __reduce__(self) -> tuple[type[PermanentFailure], tuple[str, str]]:
-        return (type(self), (str(self), self.error_code))

@@ -50,10 +50,11 @@ class RetryPolicy:
     """None: the setting ``ENCOLA_TASK_FIRST_DELAY``."""
     max_delay: float = 3600.0
     retry_on: tuple[type[BaseException], ...] = (Exception,)
-    """Only these are retried, and never a :class:`~encola.errors.PermanentFailure`."""
+    """Only these are retried; never a :class:`~encola.errors.PermanentFailure`, nor input that does not fit."""
 
     def admits(self, error: BaseException) -> bool:
-        return isinstance(error, self.retry_on) and not isinstance(error, PermanentFailure)
+        hopeless = isinstance(error, (PermanentFailure, InvalidInput))
+        return isinstance(error, self.retry_on) and not hopeless
 
 
 def next_delay(

@@ -23,7 +23,7 @@ from ..task import TaskType, task_types
 from . import control as _control
 from . import transport
 from .session import current_session
-from .task import Task, celery_function
+from .task import Task, as_limit, celery_function
 from .worker import LeaseStep
 
 assert _control  # its command replaces Celery's own "revoke" in the worker's panel
@@ -145,7 +145,7 @@ def add_task_type(app: Celery, task_type: TaskType, alias: str | None = None) ->
     for name in ("time_limit", "soft_time_limit"):
         limit = getattr(task_type, name)
         if limit != "default":
-            options[name] = limit
+            options[name] = as_limit(limit)
     made = app.task(
         celery_function(task_type),
         bind=True,

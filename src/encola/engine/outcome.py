@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 from celery.exceptions import TaskRevokedError
-from celery.utils.serialization import create_exception_cls
+from celery.utils.serialization import UnpickleableExceptionWrapper, create_exception_cls
 
 from ..errors import PermanentFailure
 from ..record import TaskError
@@ -25,6 +25,14 @@ TRACEBACK_CHARACTERS: Final = 16_000
 
 def describe(error: BaseException, traceback: str | None = None) -> TaskError:
     """The exception as it is stored."""
+    if isinstance(error, UnpickleableExceptionWrapper):
+        # Celery's stand-in for one that cannot cross to the parent: show the original.
+        return TaskError(
+            type=error.exc_cls_name,
+            module=error.exc_module,
+            message=_text(error.text)[:MESSAGE_CHARACTERS],
+            traceback=_text(traceback or "")[-TRACEBACK_CHARACTERS:],
+        )
     return TaskError(
         type=type(error).__qualname__,
         module=type(error).__module__,
@@ -55,6 +63,7 @@ _WORDS: Final = {
     "TaskExited": "exited",
     "NotRegistered": "undeliverable",
     "ChordError": "chord",
+    "Reject": "rejected",
 }
 
 

@@ -57,6 +57,12 @@ class Task(CeleryTask):
     abstract = True
     Request = "encola.engine.request:Request"
 
+    @classmethod
+    def on_bound(cls, app: Any) -> None:
+        """One that declares a short hard limit does not want the settings' longer soft one."""
+        if cls.time_limit and cls.soft_time_limit and cls.soft_time_limit > cls.time_limit:
+            cls.soft_time_limit = 0
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         token = self.request.get(TOKEN_HEADER)
         if self.request.called_directly or token is None:
@@ -115,6 +121,11 @@ def _name_link(link: dict[str, Any], position: str) -> None:
     options = link.setdefault("options", {})
     if not options.get("task_id"):
         options["task_id"] = str(uuid.uuid5(_LINKS, position))
+
+
+def as_limit(value: float | str | None) -> float:
+    """A limit in seconds as Celery's classes take it here: 0 for none."""
+    return 0 if value is None or isinstance(value, str) else value
 
 
 class StoreReporter:

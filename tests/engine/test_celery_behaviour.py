@@ -1,0 +1,216 @@
+"""Celery as its users know it, on encola's transport and backend."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from typing import Any
+
+import pytest
+from celery import chain, chord, group, states
+from celery.exceptions import TaskRevokedError, TimeLimitExceeded
+from encola.engine import celery_app
+from encola.record import TaskState
+from harness import Bench
+from support import wait_until
+
+LIMIT = 20
+
+
+def test_delay_and_get(tasks: Any) -> None:
+    result = tasks.add.delay(1, 2)
+
+    assert 3 == result.get(timeout=LIMIT)
+    assert (states.SUCCESS, 3) == (result.state, result.info)
+
+
+def test_every_call_has_a_record(tasks: Any, bench: Bench) -> None:
+    """`.delay()` is a road like the API's: a record from the moment it returns."""
+    task_id = tasks.add.apply_async((1, 2), priority=3).id
+    record = bench.record(task_id)
+
+    assert record is not None
+    assert ("engine_tasks.add", "celery", 3, [1, 2]) == (
+        record.name,
+        record.source,
+        record.priority,
+        record.args,
+    )
+
+
+def test_an_exception_comes_back_as_itself(tasks: Any) -> None:
+    result = tasks.fail.delay("kaput")
+
+    with pytest.raises(ValueError, match="kaput"):
+        result.get(timeout=LIMIT)
+    assert "ValueError" in result.traceback
+
+
+def test_countdown_waits_in_the_store(tasks: Any, bench: Bench) -> None:
+    """SCHEDULED in the record, PENDING to Celery, and not started before its time."""
+    sent_at = time.time()
+    result = tasks.sleep.apply_async((0,), countdown=1.2)
+
+    assert TaskState.SCHEDULED == getattr(bench.record(result.id), "state", None)
+    assert states.PENDING == result.state
+    result.get(timeout=LIMIT)
+    record = bench.record(result.id)
+    assert record is not None
+    assert record.started_at is not None
+    waited = record.started_at.timestamp() - sent_at
+    assert 1.2 <= waited < 4
+
+
+def test_an_expired_task_is_revoked(tasks: Any, bench: Bench) -> None:
+    expires = dt.datetime.now(dt.UTC) + dt.timedelta(milliseconds=300)
+    result = tasks.add.apply_async((1, 1), countdown=0.8, expires=expires)
+
+    with pytest.raises(TaskRevokedError):
+        result.get(timeout=LIMIT)
+    assert "expired" == getattr(bench.record(result.id), "error_code", None)
+
+
+def test_chain(tasks: Any) -> None:
+    assert 10 == chain(tasks.add.s(1, 2), tasks.add.s(3), tasks.add.s(4))().get(timeout=LIMIT)
+
+
+def test_group(tasks: Any) -> None:
+    numbers = group(tasks.add.s(n, n) for n in range(8))().get(timeout=LIMIT)
+
+    assert [n * 2 for n in range(8)] == numbers
+
+
+def test_chord(tasks: Any) -> None:
+    result = chord([tasks.add.s(n, n) for n in range(8)])(tasks.total.s())
+
+    assert 56 == result.get(timeout=LIMIT)
+
+
+def test_a_chord_of_chains_in_a_chain(tasks: Any) -> None:
+    header = [chain(tasks.add.s(n, 1), tasks.add.s(1)) for n in range(3)]
+    result = chain(chord(header, tasks.total.s()), tasks.add.s(100))()
+
+    assert 109 == result.get(timeout=LIMIT)
+
+
+def test_a_failed_part_fails_the_chord(tasks: Any) -> None:
+    result = chord([tasks.add.s(1, 1), tasks.fail.s("part")])(tasks.total.s())
+
+    with pytest.raises(Exception, match="part"):
+        result.get(timeout=LIMIT)
+
+
+def test_a_broken_chain_ends_its_later_links(tasks: Any) -> None:
+    """Whoever waits for the last link hears of the failure of the first."""
+    result = chain(tasks.fail.si("first"), tasks.add.si(1, 1), tasks.add.si(2, 2))()
+
+    with pytest.raises(ValueError, match="first"):
+        result.get(timeout=LIMIT)
+
+
+def test_link_and_link_error(tasks: Any, bench: Bench) -> None:
+    tasks.add.apply_async((1, 2), link=tasks.sleep.si(0))
+    failed = tasks.fail.apply_async(link_error=tasks.remember_error.s())
+
+    wait_until(
+        lambda: any(f"errback of {failed.id}" == row["what"] for row in bench.ledger.rows()),
+        description="the errback ran",
+        timeout=LIMIT,
+    )
+
+
+def test_retry_keeps_its_id_and_counts(tasks: Any, bench: Bench) -> None:
+    result = tasks.flaky.delay(3)
+
+    assert 3 == result.get(timeout=LIMIT)
+    record = bench.record(result.id)
+    assert record is not None
+    assert ["RETRY", "RETRY", "RETRY", "SUCCESS"] == [a.outcome for a in record.attempts]
+    assert 4 == len([r for r in bench.ledger.rows() if r["id"] == result.id])
+
+
+def test_retries_end(tasks: Any, bench: Bench) -> None:
+    result = tasks.give_up.delay()
+
+    with pytest.raises(ConnectionError, match="never"):
+        result.get(timeout=LIMIT)
+    assert 3 == len([r for r in bench.ledger.rows() if r["id"] == result.id])
+
+
+def test_update_state_gives_the_users_word_back(tasks: Any, bench: Bench) -> None:
+    result = tasks.in_phases.delay()
+    wait_until(lambda: result.state == "BAKING", description="it says BAKING", timeout=LIMIT)
+
+    assert {"current": 1, "total": 2} == result.info
+    assert TaskState.PROCESSING == getattr(bench.record(result.id), "state", None)
+    assert "baked" == result.get(timeout=LIMIT)
+
+
+def test_replace(tasks: Any) -> None:
+    assert 107 == tasks.replaced.delay(7).get(timeout=LIMIT)
+
+
+def test_a_time_limit_is_a_failure(tasks: Any, bench: Bench) -> None:
+    result = tasks.too_slow.delay()
+
+    with pytest.raises(TimeLimitExceeded):
+        result.get(timeout=LIMIT)
+    assert "time_limit" == getattr(bench.record(result.id), "error_code", None)
+
+
+def test_revoke_holds_for_a_task_that_waits(tasks: Any, bench: Bench) -> None:
+    result = tasks.add.apply_async((1, 1), countdown=0.5)
+    result.revoke()
+    (after,) = [tasks.add.apply_async((1, 1), countdown=1.0)]
+    after.get(timeout=LIMIT)
+
+    assert states.REVOKED == result.state
+
+
+def test_revoke_with_terminate_stops_a_running_task(tasks: Any, bench: Bench) -> None:
+    result = tasks.sleep.delay(60)
+    wait_until(lambda: result.state == states.STARTED, description="it runs", timeout=LIMIT)
+    result.revoke(terminate=True)
+
+    with pytest.raises(TaskRevokedError):
+        result.get(timeout=LIMIT)
+    wait_until(
+        lambda: not any(celery_app.control.inspect(timeout=1).active().values()),
+        description="nothing runs any more",
+        timeout=LIMIT,
+    )
+
+
+def test_remote_control(tasks: Any) -> None:
+    inspect = celery_app.control.inspect(timeout=3)
+    (ping,) = inspect.ping().values()
+    (stats,) = inspect.stats().values()
+    (registered,) = inspect.registered().values()
+
+    assert {"ok": "pong"} == ping
+    assert 2 == stats["pool"]["max-concurrency"]
+    assert "engine_tasks.add" in registered
+
+
+def test_an_ignored_result_is_settled_all_the_same(tasks: Any, bench: Bench) -> None:
+    result = tasks.quiet.delay()
+    bench.wait_finished(LIMIT, [result.id])
+
+    assert TaskState.SUCCESS == getattr(bench.record(result.id), "state", None)
+
+
+def test_what_is_no_json_is_a_failure(tasks: Any, bench: Bench) -> None:
+    result = tasks.unserializable.delay()
+    bench.wait_finished(LIMIT, [result.id])
+
+    assert TaskState.FAILURE == getattr(bench.record(result.id), "state", None)
+
+
+def test_purge_cancels_what_waits(tasks: Any, bench: Bench) -> None:
+    """Messages are ids here: a purge ends their tasks and does not forget them."""
+    ids = [tasks.add.apply_async((1, 1), queue="nobody").id for _ in range(5)]
+    with celery_app.connection_for_write() as connection:
+        purged = connection.default_channel.queue_purge("nobody")
+
+    assert 5 == purged
+    assert {"REVOKED": 5} == dict(bench.states(ids))
