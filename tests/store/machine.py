@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -87,6 +88,8 @@ class QueueMachine(RuleBasedStateMachine):
     library: ClassVar[Library] = Library(clock=CLOCK)
     steps: ClassVar[int] = 0
     """Steps checked, over all runs of this class."""
+    seen: ClassVar[Counter[str]] = Counter()
+    """How often the situations came up that a fault would show in."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -104,8 +107,8 @@ class QueueMachine(RuleBasedStateMachine):
         self.pruned: set[str] = set()
         self.purged: set[str] = set()
         """Envelopes that a purge took off a list before anybody adopted them."""
-        self.pushed: dict[str, str] = {}
-        """Id that an envelope will get -> the envelope, while it is not a record."""
+        self.pushed: set[str] = set()
+        """Ids that waiting envelopes will get, while they have no record."""
         self.envelopes: dict[str, str] = {}
         """Every envelope -> the id it gets."""
         self.idempotent: dict[str, str] = {}
@@ -196,7 +199,10 @@ class QueueMachine(RuleBasedStateMachine):
     def _accept(self, task: NewTask) -> tuple[Acceptance, str]:
         kept = self.idempotent.get(task.idempotency_key)
         if kept in self.accepted:
+            self.seen["duplicate by key"] += 1
             return Acceptance.DUPLICATE, kept
+        if kept in self.pruned:
+            self.seen["key of a pruned task"] += 1
         if task.idempotency_key:
             self.idempotent[task.idempotency_key] = task.id
         self.accepted.add(task.id)
@@ -232,11 +238,12 @@ class QueueMachine(RuleBasedStateMachine):
     def enqueue_from_inside(self, pick: int, made: tuple[Any, ...], current: bool) -> None:
         """Retry and replace publish their own id: kept for the attempt that asked, and only it."""
         grant = self.grant(pick, current=current)
-        record = grant and self.before.records.get(grant.id)
-        if grant is None or record is None:
-            return
-        mine = self.is_current(grant)
-        if mine and not record.started:
+        if grant:
+            self._ask(grant, made)
+
+    def _ask(self, grant: Grant, made: tuple[Any, ...]) -> None:
+        record, mine = self.before.records.get(grant.id), self.is_current(grant)
+        if record is None or (mine and not record.started):
             return
         task = self.draft((*made[:-1], ""), grant.id, grant.token)
         [reply] = self.run(self.verbs.enqueue([task], 0 if mine else 10_000))
@@ -276,7 +283,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.client.lpush(self.keys.ready(queue, step), envelope)
         self.envelopes[envelope] = task_id
         if task_id not in self.accepted:
-            self.pushed.setdefault(task_id, envelope)
+            self.pushed.add(task_id)
             self.pruned.discard(task_id)
             self.purged.discard(task_id)
 
@@ -334,6 +341,8 @@ class QueueMachine(RuleBasedStateMachine):
         assert ranks == sorted(ranks)
         if claim.known and len(taken) < n:
             self._nothing_is_left(after)
+        self.seen["lost reply of a claim"] += bool(lost and taken)
+        self.seen["adopted by a claim"] += len(after.records) - len(self.before.records)
         for record in taken:
             self.grants.append(Grant(record.id, record.token))
             if not lost:
@@ -343,6 +352,7 @@ class QueueMachine(RuleBasedStateMachine):
         if before is None:
             assert task_id in self.pushed
         elif before.place == "delayed":
+            self.seen["claimed as it became due"] += 1
             assert self.before.delayed[task_id] <= self.clock
         else:
             assert before.place == "ready"
@@ -355,16 +365,52 @@ class QueueMachine(RuleBasedStateMachine):
         ]
         assert left == []
 
-    @rule(worker=workers, n=st.integers(1, 4), go=one_of_two)
-    def work(self, worker: int, n: int, go: bool) -> None:
+    @rule(worker=workers, n=st.integers(1, 4), first=queues, go=st.sampled_from([True, True, False]))
+    def work(self, worker: int, n: int, first: str, go: bool) -> None:
         """The most usual thing: renew, claim, start."""
         self.register(worker)
         self.before = self.look()
-        self.claim(worker, n, QUEUES[0], False)
+        self.claim(worker, n, first, False)
         self.before = self.look()
-        if go:
-            for task_id, token in list(self.workers[worker].held.items()):
-                self._start(Grant(task_id, token))
+        for task_id, token in list(self.workers[worker].held.items()) if go else []:
+            self._start(Grant(task_id, token))
+            self.before = self.look()
+
+    @rule(
+        worker=workers,
+        first=queues,
+        asks=st.sampled_from([False, False, True]),
+        end=st.sampled_from(["SUCCESS", "FAILURE", "RETRY", "RETRY", "ignored", "requeued", "back"]),
+        made=drafts,
+        delay=delays,
+    )
+    def attempt(
+        self, worker: int, first: str, asks: bool, end: str, made: Any, delay: int | None
+    ) -> None:
+        """One task from its claim to the end of the attempt."""
+        self.work(worker, 1, first, True)
+        for held in list(self.workers[worker].held.items())[-1:]:
+            grant = Grant(*held)
+            if asks:
+                self._ask(grant, made)
+                self.before = self.look()
+            if end in ("ignored", "requeued"):
+                self._confirm(grant, end)
+            elif end == "back":
+                self._release(grant, crashed=False)
+            else:
+                self._settle(grant, end, delay)
+
+    @rule(worker=workers, first=queues, asks=one_of_two, made=drafts, times=st.integers(1, 4))
+    def child_is_lost(self, worker: int, first: str, asks: bool, made: Any, times: int) -> None:
+        """A child dies while it runs a task, which goes to the head of its queue: again and again."""
+        for _ in range(times):
+            self.work(worker, 1, first, True)
+            for held in list(self.workers[worker].held.items())[-1:]:
+                if asks:
+                    self._ask(Grant(*held), made)
+                    self.before = self.look()
+                self._release(Grant(*held), crashed=True)
                 self.before = self.look()
 
     @rule(pick=small, current=st.sampled_from([True, True, True, False]))
@@ -402,8 +448,10 @@ class QueueMachine(RuleBasedStateMachine):
     def settle(self, pick: int, outcome: str, delay: int | None, current: bool) -> None:
         """Only the current attempt ends a task; a zombie's outcome changes nothing."""
         grant = self.grant(pick, current=current)
-        if grant is None:
-            return
+        if grant:
+            self._settle(grant, outcome, delay)
+
+    def _settle(self, grant: Grant, outcome: str, delay: int | None) -> None:
         record, mine = self.before.records.get(grant.id), self.is_current(grant)
         if record and mine and not record.started:
             # What never ran has no result and cannot ask for another run.
@@ -421,6 +469,7 @@ class QueueMachine(RuleBasedStateMachine):
                 assert after.state == outcome
             self.settled = (grant, outcome, after)
         else:
+            self.seen[f"outcome of a zombie {settled.name}"] += 1
             assert settled in (Settled.FENCED, Settled.REPEATED, Settled.UNKNOWN)
             assert (settled is Settled.UNKNOWN) == (record is None)
             self.unchanged(grant.id)
@@ -428,6 +477,8 @@ class QueueMachine(RuleBasedStateMachine):
     def _delivers(self, grant: Grant, after: Raw, again: bool) -> None:
         """What the attempt asked for is what runs next, and nothing that another asked for."""
         token, message = self.next.pop(grant.id, (0, ""))
+        self.seen["next delivery of the attempt"] += again and token == grant.token
+        self.seen["next delivery of an earlier attempt"] += 0 < token < grant.token
         before = self.before.records[grant.id].fields["m"]
         expected = message if again and token == grant.token else before
         assert after.fields["m"] == expected
@@ -451,8 +502,10 @@ class QueueMachine(RuleBasedStateMachine):
     def confirm(self, pick: int, how: str, current: bool) -> None:
         """An acknowledgement decides where the attempt has not, and nowhere else."""
         grant = self.grant(pick, current=current)
-        if grant is None:
-            return
+        if grant:
+            self._confirm(grant, how)
+
+    def _confirm(self, grant: Grant, how: str) -> None:
         mine = self.is_current(grant)
         [decided] = self.run(self.verbs.confirm([(*grant, how)]))
         self.forget(grant)
@@ -473,8 +526,10 @@ class QueueMachine(RuleBasedStateMachine):
     def release(self, pick: int, crashed: bool, current: bool) -> None:
         """Given back: uncounted, or after a lost child with a crash if it had started."""
         grant = self.grant(pick, current=current)
-        if grant is None:
-            return
+        if grant:
+            self._release(grant, crashed=crashed)
+
+    def _release(self, grant: Grant, *, crashed: bool) -> None:
         record, mine = self.before.records.get(grant.id), self.is_current(grant)
         [reply] = self.run(self.verbs.release([grant], crashed=crashed))
         self.forget(grant)
@@ -484,6 +539,7 @@ class QueueMachine(RuleBasedStateMachine):
             self.unchanged(grant.id)
             return
         after = self.look().records[grant.id]
+        self.seen["parked at the third crash"] += reply == 2
         assert after.worker is None
         assert after.crashes == record.crashes + (crashed and record.started)
         assert (reply == 2) == (after.place == "dead") == (after.crashes == 3)
@@ -496,7 +552,10 @@ class QueueMachine(RuleBasedStateMachine):
         self.run(self.verbs.resync(one.name, list(held)))
         after = self.look()
 
-        kept = self.before.leased.get(one.name, set()) & set(held)
+        leased = self.before.leased.get(one.name, set())
+        kept = leased & set(held)
+        self.seen["given back by resync"] += len(leased - kept)
+        self.seen["kept by resync"] += len(kept)
         assert after.leased.get(one.name, set()) == kept
         for task_id in kept:
             self.unchanged(task_id)
@@ -545,6 +604,11 @@ class QueueMachine(RuleBasedStateMachine):
             for record in self.before.records.values()
             if record.place == "leased" and after.records[record.id].worker != record.worker
         ]
+        expired = [score for score in self.before.workers.values() if score < self.clock]
+        self.seen["rescued"] += len(rescued)
+        self.seen["rescue postponed"] += bool(swept.ran and since > LEASE_MS / 3 and expired)
+        self.seen["adopted by the sweep"] += swept.adopted
+        self.seen["promoted by the sweep"] += swept.promoted
         assert len(rescued) == swept.rescued
         for record in rescued:
             assert record.worker
@@ -591,6 +655,7 @@ class QueueMachine(RuleBasedStateMachine):
         after = self.look()
         if outcome is True and record:
             assert after.records[task_id].state is TaskState.REVOKED
+            self.seen[f"cancelled in {record.place}"] += 1
             if record.worker:
                 assert after.inboxes[record.worker][0] == f"{record.token} {task_id}"
         else:
@@ -615,6 +680,7 @@ class QueueMachine(RuleBasedStateMachine):
         else:
             assert outcome == ""
             after = self.look().records[task_id]
+            self.seen[f"run again by a person from {record.place or record.state}"] += 1
             assert (after.state, after.place) == (TaskState.PENDING, "ready")
             assert (after.crashes, after.token) == (0, record.token)
         if outcome:
@@ -635,7 +701,7 @@ class QueueMachine(RuleBasedStateMachine):
 
         for entry in waiting - set(after.entries()):
             if entry.startswith("{"):
-                self.purged |= {i for i, envelope in self.pushed.items() if envelope == entry}
+                self.purged.add(self.envelopes[entry])
             else:
                 assert after.records[entry].state is TaskState.REVOKED
 
@@ -650,6 +716,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert len(gone) == removed <= looked <= limit
         for task_id in gone:
             assert self.before.records[task_id].finished
+        self.seen["pruned"] += removed
         self.accepted -= gone
         self.pruned |= gone
         for task_id in gone:
@@ -658,7 +725,7 @@ class QueueMachine(RuleBasedStateMachine):
         for entry in after.entries():
             task_id = self.envelopes.get(entry, "")
             if task_id in self.pruned:
-                self.pushed[task_id] = entry
+                self.pushed.add(task_id)
 
     # --- after every step -------------------------------------------------------
 
@@ -692,16 +759,15 @@ class QueueMachine(RuleBasedStateMachine):
         adopted = after.records.keys() - self.accepted
         for task_id in adopted:
             assert task_id in self.pushed, f"{task_id} came from nowhere"
-            del self.pushed[task_id]
+            self.pushed.remove(task_id)
         self.accepted |= adopted
 
     def _nothing_vanished(self, after: Snapshot) -> None:
         missing = self.accepted - after.records.keys()
         assert missing == set(), f"accepted, and gone: {missing}"
-        waiting = set(after.entries())
-        for task_id, envelope in self.pushed.items():
-            there = envelope in waiting or task_id in self.purged
-            assert there, f"pushed, and gone: {task_id}"
+        waiting = {self.envelopes.get(entry) for entry in after.entries()}
+        missing = self.pushed - waiting - self.purged
+        assert missing == set(), f"pushed, and gone: {missing}"
 
     def teardown(self) -> None:
         """With one healthy worker everything ends."""
@@ -712,8 +778,10 @@ class QueueMachine(RuleBasedStateMachine):
     def drain(self) -> None:
         for queue in QUEUES:
             self.run(self.verbs.pause(queue, on=False))
+        self.step_clock(self.clock + 1000)
+        self.run(self.verbs.sweep(LEASE_MS, QUEUES))
         now = self.look()
-        self.step_clock(int(max(self.clock, *now.workers.values(), *now.delayed.values())))
+        self.step_clock(int(max([self.clock, *now.workers.values(), *now.delayed.values()])))
         self.run(self.verbs.heartbeat("healthy", LEASE_MS, register=True))
         for _ in range(12):
             self.step_clock(self.clock + LEASE_MS // 4)

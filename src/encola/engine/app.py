@@ -22,7 +22,6 @@ from ..settings import Settings, get_settings
 from ..task import TaskType, task_types
 from . import control as _control
 from . import transport
-from .session import current_session
 from .task import Task, as_limit, celery_function
 from .worker import LeaseStep
 
@@ -76,6 +75,8 @@ def configuration() -> dict[str, Any]:
         "task_soft_time_limit": _limit(settings.task_soft_time_limit),
         "worker_max_tasks_per_child": _limit(settings.max_tasks_per_child),
         "worker_prefetch_multiplier": 1,
+        # How many are held is the lease's business; a second lock would only leave slots idle.
+        "worker_pool_putlocks": False,
         "worker_concurrency": settings.concurrency,
         "worker_consumer": "encola.engine.worker:Consumer",
         # A lost child is seen by its exit, not by waiting ten seconds for its result.
@@ -170,13 +171,6 @@ def import_task_modules(**_: Any) -> None:
     for task_type in task_types():
         if task_type.wire_name not in celery_app.tasks:
             add_task_type(celery_app, task_type)
-
-
-def publish_names() -> None:
-    """Writes which wire name is which task type, for stock producers' envelopes."""
-    if transport.TYPES_BY_NAME:
-        session = current_session()
-        session.client.hset(session.keys.named("types"), mapping=dict(transport.TYPES_BY_NAME))
 
 
 celery_app = make_app()

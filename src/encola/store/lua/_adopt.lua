@@ -52,7 +52,7 @@ end
 -- Puts an adopted record where it belongs. Returns whether it is ready to run.
 local function place_adopted(rec, due)
   if due and due > NOW then
-    to_delayed(rec, due, 'SCHEDULED')
+    to_delayed(rec, due)
     emit(rec)
     return false
   end

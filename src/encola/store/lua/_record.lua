@@ -93,8 +93,9 @@ local function set_state(rec, state)
   end
 end
 
--- Waiting for its first run, or for the next after one that failed.
+-- Waiting for its first run, or for the next after one that failed: on a queue, and for a time.
 local function waiting_state(rec) return rec.retries > 0 and 'RETRY' or 'PENDING' end
+local function delayed_state(rec) return rec.retries > 0 and 'RETRY' or 'SCHEDULED' end
 
 -- Tells one blocked worker that a queue holds work. A token is only a hint:
 -- one that is lost costs a poll, never a task.
@@ -138,21 +139,22 @@ local function leave_place(rec)
 end
 
 -- The next four put a record into a place; whoever calls them has taken it out of the last.
+-- With the lease goes the next delivery (nx, nd) that its attempt may have asked for: it is that attempt's alone.
 local function to_ready(rec, at_head)
   local list = ready_key(rec.queue, rec.priority)
   redis.call(at_head and 'RPUSH' or 'LPUSH', list, rec.id)
   set_state(rec, waiting_state(rec))
   redis.call('HSET', rec.key, 'st', rec.state, 'pl', 'ready', 'rd', NOW)
-  redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph')
+  redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph', 'nx', 'nd')
   rec.worker, rec.place = nil, 'ready'
   wake(rec.queue)
 end
 
-local function to_delayed(rec, due, state)
+local function to_delayed(rec, due)
   redis.call('ZADD', DELAYED, due, rec.id)
-  set_state(rec, state)
-  redis.call('HSET', rec.key, 'st', state, 'pl', 'delayed', 'du', due)
-  redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph')
+  set_state(rec, delayed_state(rec))
+  redis.call('HSET', rec.key, 'st', rec.state, 'pl', 'delayed', 'du', due)
+  redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph', 'nx', 'nd')
   rec.worker, rec.place = nil, 'delayed'
 end
 
@@ -251,14 +253,13 @@ local function create(id, message, queue, priority, type, user, tenant)
 end
 
 -- The next delivery that an attempt asked for from inside itself (retry, replace).
-local function deliver_next(rec, state)
+local function deliver_next(rec)
   local next = redis.call('HMGET', rec.key, 'nx', 'nd')
   if not next[1] then return false end
   redis.call('HSET', rec.key, 'm', next[1])
-  redis.call('HDEL', rec.key, 'nx', 'nd')
   local due = tonumber(next[2] or 0)
   if due > NOW then
-    to_delayed(rec, due, state == 'RETRY' and 'RETRY' or 'SCHEDULED')
+    to_delayed(rec, due)
   else
     to_ready(rec, false)
   end

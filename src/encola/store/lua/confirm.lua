@@ -18,14 +18,14 @@ for a = 5, #ARGV, 3 do
   else
     leave_place(rec)
     close_attempt(rec, how)
-    if deliver_next(rec, '') then
+    if deliver_next(rec) then
       emit(rec)
     elseif how == 'requeued' then
       local times = redis.call('HINCRBY', rec.key, 'rq', 1)
-      to_delayed(rec, NOW + math.min(60000, 1000 * 2 ^ (times - 1)), waiting_state(rec))
+      to_delayed(rec, NOW + math.min(60000, 1000 * 2 ^ (times - 1)))
       emit(rec)
     elseif how == 'unknown' and NOW - rec.created < DAY_MS then
-      to_delayed(rec, NOW + 30000, waiting_state(rec))
+      to_delayed(rec, NOW + 30000)
       emit(rec)
     elseif how == 'unknown' then
       park(rec, 'undeliverable', 'No worker knew this task name for a day.')

@@ -10,13 +10,19 @@
 --   {2, id, 0} kept as the next delivery of the attempt that published it
 -- Events: PENDING or SCHEDULED, one a task.
 -- Not flagged allow-oom: a full server refuses new work and can still finish the old.
+local UNKNOWN_LEASE_MS = 30000
 local per, first = 10, 6
 local tasks = (#ARGV - first + 1) / per
 local waiting = 0
 for _, s in ipairs({'PENDING', 'SCHEDULED', 'RETRY'}) do
   waiting = waiting + redis.call('ZCARD', index_key('', 'state', s))
 end
-if waiting + tasks > tonumber(ARGV[5]) then return {'full', waiting} end
+local new = 0
+for a = first + 8, #ARGV, per do
+  -- The next delivery of a task that runs is no new task: a full queue must let it end.
+  if ARGV[a] == '' then new = new + 1 end
+end
+if new > 0 and waiting + new > tonumber(ARGV[5]) then return {'full', waiting} end
 
 local out = {}
 for i = 0, tasks - 1 do
@@ -26,7 +32,8 @@ for i = 0, tasks - 1 do
   local worker = ARGV[a + 9]
   local idem_key = idem ~= '' and (P .. 'idem::' .. idem) or nil
   local kept = idem_key and redis.call('GET', idem_key)
-  local rec = load(kept or id)
+  -- What an idempotency key stands for may have been pruned since.
+  local rec = kept and load(kept) or load(id)
   if rec and token ~= '' and holds(rec, token) then
     redis.call('HSET', rec.key, 'nx', message, 'nd', due or 0)
     out[#out + 1] = {2, rec.id, 0}
@@ -38,8 +45,10 @@ for i = 0, tasks - 1 do
     if worker ~= '' then
       set_state(rec, 'PENDING')
       to_leased(rec, worker)
+      -- A holder that nobody knows would never be missed: from here on the sweep looks for it.
+      redis.call('ZADD', WORKERS, 'NX', NOW + UNKNOWN_LEASE_MS, worker)
     elseif due and due > NOW then
-      to_delayed(rec, due, 'SCHEDULED')
+      to_delayed(rec, due)
     else
       to_ready(rec, false)
     end

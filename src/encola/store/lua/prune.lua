@@ -5,6 +5,11 @@
 -- An entry whose record has since been run again, or has gone, is only dropped.
 local before, keep, limit = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local looked, removed = 0, 0
+-- An empty stream stays a key, and there is one for every user that ever was.
+local function drop(index, at)
+  redis.call('XDEL', index, at)
+  if redis.call('XLEN', index) == 0 then redis.call('DEL', index) end
+end
 local surplus = redis.call('XLEN', DONE) - keep
 for _, entry in ipairs(redis.call('XRANGE', DONE, '-', '+', 'COUNT', limit)) do
   local finished = tonumber(string.match(entry[1], '^(%d+)'))
@@ -18,10 +23,10 @@ for _, entry in ipairs(redis.call('XRANGE', DONE, '-', '+', 'COUNT', limit)) do
     leave_place(rec)
     redis.call('ZREM', index_key(rec.tenant, 'state', rec.state), id)
     local at = string.format('%.0f-%s', rec.created, rec.n)
-    redis.call('XDEL', index_key(rec.tenant, 'all', ''), at)
-    redis.call('XDEL', index_key(rec.tenant, 'type', rec.type), at)
-    redis.call('XDEL', index_key(rec.tenant, 'queue', rec.queue), at)
-    if rec.user ~= '' then redis.call('XDEL', index_key(rec.tenant, 'user', rec.user), at) end
+    drop(index_key(rec.tenant, 'all', ''), at)
+    drop(index_key(rec.tenant, 'type', rec.type), at)
+    drop(index_key(rec.tenant, 'queue', rec.queue), at)
+    if rec.user ~= '' then drop(index_key(rec.tenant, 'user', rec.user), at) end
     redis.call('DEL', rec.key)
     removed = removed + 1
   end

@@ -15,9 +15,9 @@ close_attempt(rec, state)
 if state == 'RETRY' then
   rec.retries = redis.call('HINCRBY', rec.key, 'rn', 1)
   redis.call('HSET', rec.key, 'e', value, 'ec', code)
-  if not deliver_next(rec, 'RETRY') then
+  if not deliver_next(rec) then
     local due = tonumber(ARGV[10])
-    if due and due > NOW then to_delayed(rec, due, 'RETRY') else to_ready(rec, false) end
+    if due and due > NOW then to_delayed(rec, due) else to_ready(rec, false) end
   end
   count(rec, {'RETRY'})
   emit(rec, 'e', code)

@@ -37,6 +37,7 @@ for a = 7, #ARGV do
           redis.call('HSET', rec.key, 'st', 'PENDING', 'pl', 'ready', 'rd', NOW)
           -- The envelope stood in the list of its own priority, so the id stays in its place.
           redis.call('LSET', list, index - 1, rec.id)
+          wake(rec.queue)
           emit(rec)
         end
       end

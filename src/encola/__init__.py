@@ -1,0 +1,54 @@
+"""
+Background tasks that cannot be lost.
+
+A newcomer starts at ``docs/quickstart.md``; who wants to know how it works, at
+``docs/internals.md``.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+# What can go wrong.
+from .errors import EncolaError, InvalidInput, PermanentFailure, StoreUnavailable, TaskNotFound
+
+# What is known of a task.
+from .record import TaskRecord, TaskState
+
+# Declaring a task. (`task` is the decorator here, and a module to `import encola.task`.)
+from .task import Options, RetryPolicy, TaskContext, task
+
+if TYPE_CHECKING:
+    # Enqueueing.
+    from .client import enqueue, enqueue_async, enqueue_many
+
+try:
+    __version__ = version("encola")
+except PackageNotFoundError:  # a checkout that was never installed
+    __version__ = "0"
+
+__all__ = [
+    "EncolaError",
+    "InvalidInput",
+    "Options",
+    "PermanentFailure",
+    "RetryPolicy",
+    "StoreUnavailable",
+    "TaskContext",
+    "TaskNotFound",
+    "TaskRecord",
+    "TaskState",
+    "__version__",
+    "enqueue",
+    "enqueue_async",
+    "enqueue_many",
+    "task",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Late, because enqueueing brings redis-py along and `encola --help` must answer at once.
+    if name in ("enqueue", "enqueue_async", "enqueue_many"):
+        from . import client
+
+        return getattr(client, name)
+    raise AttributeError(f"module 'encola' has no attribute {name!r}")

@@ -1,0 +1,120 @@
+"""
+The FastAPI application.
+
+Works with and without its lifespan: each request finds the running loop's own
+connections. The lifespan adds what goes on between requests, the store's
+housekeeping once a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from .. import __version__
+from ..client import current_loop_client, register_types
+from ..engine.app import import_task_modules
+from ..errors import EncolaError
+from ..settings import get_settings
+from ..store.safety import check_info
+from . import health, mailbox, tasks
+from .guard import Guard
+from .problems import (
+    Problem,
+    on_crash,
+    on_encola_error,
+    on_http_exception,
+    on_problem,
+    on_validation,
+)
+
+logger = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 1.0
+PRUNE_SECONDS = 60.0
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Keeps house while the process serves."""
+    keeping = asyncio.create_task(keep_house())
+    yield
+    keeping.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await keeping
+    with contextlib.suppress(EncolaError):
+        await current_loop_client().close()
+
+
+async def keep_house() -> None:
+    """Sweeps every second, prunes every minute; waits while the store is away."""
+    settings, introduced, pruned_at, away = get_settings(), False, 0.0, False
+    while True:
+        try:
+            client = current_loop_client()
+            if not introduced:
+                info = await client.redis.info()  # type: ignore[misc]
+                for warning in check_info(info, settings.durability):
+                    logger.warning("%s", warning)
+                await register_types()
+                introduced = True
+            await client.run(client.verbs.sweep(settings.lease_ms, settings.queues))
+            if time.monotonic() - pruned_at > PRUNE_SECONDS:
+                await prune()
+                pruned_at = time.monotonic()
+            away = False
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - housekeeping goes on, whatever came up
+            if not away:
+                logger.warning("The store cannot be kept in order at the moment: %s", error)
+            away = True
+        await asyncio.sleep(min(SWEEP_SECONDS, settings.lease_seconds / 10))
+
+
+async def prune() -> None:
+    """Removes finished records beyond the retention, oldest first, a bounded step at a time."""
+    client, settings = current_loop_client(), get_settings()
+    before_ms = round((time.time() - settings.retention_days * 86_400) * 1000)
+    removed = 0
+    while True:
+        looked, gone = await client.run(client.verbs.prune(before_ms, settings.retention_count))
+        removed += gone
+        if looked < 500:
+            break
+    if removed:
+        logger.info("Removed %d records beyond the retention.", removed)
+
+
+def make_app() -> FastAPI:
+    """The application with its routes, its guard and its problems."""
+    import_task_modules()
+    app = FastAPI(
+        title="encola",
+        version=__version__,
+        summary="Background tasks that cannot be lost.",
+        # The interactive page fetches its scripts from a CDN; ours will carry its own.
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.add_middleware(Guard)
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(EncolaError, on_encola_error)
+    app.add_exception_handler(RequestValidationError, on_validation)
+    app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(Exception, on_crash)
+    app.include_router(health.router)
+    app.include_router(mailbox.router)
+    app.include_router(tasks.router)
+    return app
+
+
+app = make_app()

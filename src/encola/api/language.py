@@ -1,0 +1,63 @@
+"""
+The sentences of the API in Spanish and English, and which of the two a caller wants.
+
+The Spanish ones of the lesson are kept word for word.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from starlette.requests import HTTPConnection
+
+from ..settings import get_settings
+
+LANGUAGES: Final = ("es", "en")
+
+#: key -> (Spanish, English)
+SENTENCES: Final[dict[str, tuple[str, str]]] = {
+    "email_simple": ("Email programado para envío", "E-mail scheduled to be sent"),
+    "email_celery": ("Email programado con Celery", "E-mail scheduled with Celery"),
+    "accepted": ("Tarea programada", "Task scheduled"),
+    "retried": ("Tarea programada de nuevo", "Task scheduled again"),
+    "cancelled": ("Tarea {task_id} cancelada", "Task {task_id} cancelled"),
+    "not_found": ("Tarea no encontrada", "Task not found"),
+    "PENDING": ("Tarea pendiente...", "Task pending..."),
+    "SCHEDULED": ("Tarea programada para más tarde", "Task scheduled for later"),
+    "STARTED": ("Tarea en ejecución", "Task running"),
+    "PROCESSING": ("Tarea en proceso", "Task in progress"),
+    "RETRY": ("Se volverá a intentar", "Will be tried again"),
+    "SUCCESS": ("Tarea completada", "Task completed"),
+    "FAILURE": ("Tarea fallida", "Task failed"),
+    "REVOKED": ("Tarea cancelada", "Task cancelled"),
+}
+
+
+def say(key: str, language: str, **values: Any) -> str:
+    """The sentence for *key*, with its values in place."""
+    spanish, english = SENTENCES[key]
+    return (english if language == "en" else spanish).format(**values)
+
+
+def choose_language(request: HTTPConnection) -> str:
+    """``es`` or ``en``: by Accept-Language (RFC 9110, 12.5.4), else the setting."""
+    best, best_quality = get_settings().language, 0.0
+    for part in request.headers.get("accept-language", "").split(","):
+        tag, _, parameter = part.strip().partition(";")
+        language = tag.partition("-")[0].lower()
+        if language not in LANGUAGES:
+            continue
+        quality = _quality(parameter)
+        if quality > best_quality:
+            best, best_quality = language, quality  # type: ignore[assignment]
+    return best
+
+
+def _quality(parameter: str) -> float:
+    name, _, value = parameter.strip().partition("=")
+    if name.strip() != "q":
+        return 1.0
+    try:
+        return min(1.0, max(0.0, float(value)))
+    except ValueError:
+        return 0.0

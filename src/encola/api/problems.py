@@ -1,0 +1,127 @@
+"""
+Errors as answers: RFC 9457 problem details with a stable ``code``.
+
+One table says which of our errors is which status; everything else about an
+error is its own sentence.
+"""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..errors import (
+    EncolaError,
+    InvalidInput,
+    InvalidTaskId,
+    NothingRuns,
+    StoreError,
+    StoreFull,
+    TaskActive,
+    TaskFinished,
+    TaskNotFound,
+    TaskTypeNotFound,
+    TooLarge,
+)
+from .language import choose_language, say
+
+logger = logging.getLogger(__name__)
+
+#: What we raise -> status of the answer. The first that fits counts.
+STATUSES: Final[tuple[tuple[type[EncolaError], int], ...]] = (
+    (TaskNotFound, 404),
+    (InvalidTaskId, 404),
+    (TaskTypeNotFound, 422),
+    (InvalidInput, 422),
+    (TooLarge, 413),
+    (TaskFinished, 409),
+    (TaskActive, 409),
+    (StoreFull, 503),
+    (StoreError, 503),
+    (NothingRuns, 503),
+)
+#: Seconds after which a client may try again while the store is away.
+RETRY_AFTER: Final = 2
+
+
+class Problem(Exception):
+    """Raised by a route to answer with this problem."""
+
+    def __init__(
+        self, status: int, code: str, detail: str, errors: list[dict[str, Any]] | None = None
+    ) -> None:
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.errors = errors
+        super().__init__(detail)
+
+
+def problem_response(problem: Problem) -> Response:
+    document: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        "code": problem.code,
+    }
+    if problem.errors is not None:
+        document["errors"] = problem.errors
+    headers = {"Retry-After": str(RETRY_AFTER)} if problem.status == 503 else {}
+    return Response(
+        orjson.dumps(document, default=str),
+        status_code=problem.status,
+        media_type="application/problem+json",
+        headers=headers,
+    )
+
+
+async def on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return problem_response(error)
+
+
+async def on_encola_error(request: Request, error: Exception) -> Response:
+    """One of our errors, by the table."""
+    assert isinstance(error, EncolaError)
+    status = next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
+    if status == 500:
+        return await on_crash(request, error)
+    detail = str(error)
+    if isinstance(error, (TaskNotFound, InvalidTaskId)):
+        detail = say("not_found", choose_language(request))
+    code = "task_not_found" if isinstance(error, InvalidTaskId) else error.code
+    errors = error.errors if isinstance(error, InvalidInput) else None
+    return problem_response(Problem(status, code, detail, errors))
+
+
+async def on_validation(request: Request, error: Exception) -> Response:
+    """FastAPI's own 422, without repeating the input: it may be a secret."""
+    assert isinstance(error, RequestValidationError)
+    errors = [
+        {"loc": list(e["loc"]), "msg": e["msg"].removeprefix("Value error, "), "type": e["type"]}
+        for e in error.errors()
+    ]
+    return problem_response(Problem(422, "validation", "The request does not fit.", errors))
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+    response = problem_response(Problem(error.status_code, code, str(error.detail)))
+    for name, value in (error.headers or {}).items():
+        response.headers[name] = value
+    return response
+
+
+async def on_crash(request: Request, error: Exception) -> Response:
+    """A mistake of ours: logged in full, told without details."""
+    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return problem_response(Problem(500, "internal_error", "Something went wrong on our side."))

@@ -1,0 +1,306 @@
+"""
+Enqueueing from Python: one at a time, many at once, on the event loop or off it.
+
+    encola.enqueue("email", {"email": "a@b.c", "subject": "Hi", "body": "…"})
+
+Connections belong to a process (the synchronous one is remade after a fork) or
+to a running event loop (each loop has its own, and one that has ended leaves
+nothing to close).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import weakref
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import redis
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from .embedded.runfile import resolve_redis_url
+from .errors import StoreFull, StoreUnavailable
+from .record import TaskRecord
+from .settings import get_settings
+from .store import (
+    Enqueued,
+    Keys,
+    NewTask,
+    Records,
+    Verbs,
+    connect,
+    connect_async,
+    run,
+    run_async,
+)
+from .store.callers import translate
+from .submit import prepare
+from .task import Options, TaskType, get_task_type, install_submitter, task_types
+
+#: Tasks in one call of the enqueue script: long enough to save round trips, short
+#: enough that nobody else waits for the server.
+BATCH: Final = 500
+#: How long to wait for the disk with ENCOLA_DURABILITY=disk, in ms.
+DISK_MS: Final = 4_000
+
+
+def make_verbs() -> Verbs:
+    """The scripts for this installation's keys."""
+    settings = get_settings()
+    return Verbs(Keys(settings.key_prefix, settings.list_prefix))
+
+
+# --- synchronous --------------------------------------------------------------
+
+
+class Client:
+    """This process's way to enqueue."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.verbs = make_verbs()
+        self.redis: redis.Redis = connect(resolve_redis_url(get_settings()))
+
+    def enqueue(self, tasks: list[NewTask]) -> list[Enqueued]:
+        """
+        Accepts *tasks*, batch by batch, each all or none.
+
+        Raises:
+            StoreUnavailable, StoreFull
+        """
+        settings = get_settings()
+        accepted: list[Enqueued] = []
+        for start in range(0, len(tasks), BATCH):
+            call = self.verbs.enqueue(tasks[start : start + BATCH], settings.max_waiting)
+            accepted += run(self.redis, call)
+            if settings.durability == "disk":
+                self._wait_for_disk()
+        return accepted
+
+    def submit(self, task_type: TaskType, values: Mapping[str, Any], options: Options) -> str:
+        """What a task type's ``enqueue`` calls."""
+        new = prepare(task_type, values, options, max_input=get_settings().max_body)
+        return self.enqueue([new])[0].id
+
+    def _wait_for_disk(self) -> None:
+        try:
+            local, _ = self.redis.execute_command("WAITAOF", 1, 0, DISK_MS)
+        except RedisError as error:
+            raise translate(error) from error
+        if not local:
+            raise StoreUnavailable(
+                f"The task was taken, but not confirmed to be on disk within {DISK_MS / 1000:g} s."
+            )
+
+
+_client: Client | None = None
+
+
+def current_client() -> Client:
+    """
+    This process's client; a fork gets its own.
+
+    Raises:
+        NothingRuns
+    """
+    global _client
+    if _client is None or _client.pid != os.getpid():
+        _client = Client()
+    return _client
+
+
+def enqueue(type: str, input: Mapping[str, Any], **options: Any) -> str:  # noqa: A002 - the contract's names
+    """
+    Enqueues one task and returns its id.
+
+    Args:
+        type: name of a declared task type.
+        input: its fields.
+        **options: fields of :class:`~encola.task.Options`.
+
+    Raises:
+        TaskTypeNotFound, InvalidInput, TooLarge, StoreUnavailable, StoreFull, NothingRuns
+    """
+    return current_client().submit(get_task_type(type), input, Options(**options))
+
+
+def enqueue_many(type: str, inputs: Iterable[Mapping[str, Any]], **options: Any) -> list[str]:  # noqa: A002
+    """
+    Enqueues many tasks of one type; ids in the order of the inputs.
+
+    All inputs are checked before the first is sent. Sent in batches of
+    :data:`BATCH`: where the store goes away in between, earlier batches stand.
+    """
+    task_type, chosen, limit = get_task_type(type), Options(**options), get_settings().max_body
+    tasks = [prepare(task_type, values, chosen, max_input=limit) for values in inputs]
+    return [accepted.id for accepted in current_client().enqueue(tasks)]
+
+
+async def enqueue_async(type: str, input: Mapping[str, Any], **options: Any) -> str:  # noqa: A002
+    """:func:`enqueue` on the event loop; calls made together share a round trip."""
+    task_type = get_task_type(type)
+    new = prepare(task_type, input, Options(**options), max_input=get_settings().max_body)
+    return (await current_loop_client().enqueue(new)).id
+
+
+class _LateSubmitter:
+    """Finds the process's client only when something is enqueued."""
+
+    def submit(self, task_type: TaskType, values: Mapping[str, Any], options: Options) -> str:
+        return current_client().submit(task_type, values, options)
+
+
+install_submitter(_LateSubmitter())
+
+
+# --- on the event loop ----------------------------------------------------------
+
+
+class LoopClient:
+    """One event loop's way to the store: reads, scripts, and submits that share round trips."""
+
+    def __init__(self) -> None:
+        self.verbs = make_verbs()
+        self.redis: redis.asyncio.Redis = connect_async(resolve_redis_url(get_settings()))
+        self.records = Records(self.redis, self.verbs.keys)
+        self._waiting: list[tuple[NewTask, asyncio.Future[Enqueued]]] = []
+        self._flushing = False
+        self._flush: asyncio.Task[None] | None = None
+
+    async def run(self, call: Any) -> Any:
+        """
+        Runs one script.
+
+        Raises:
+            StoreUnavailable, StoreFull, and what the call's decoder raises.
+        """
+        return await run_async(self.redis, call)
+
+    async def get_record(self, task_id: str) -> TaskRecord | None:
+        """
+        The record, or None.
+
+        Raises:
+            StoreUnavailable
+        """
+        try:
+            return await self.records.get(task_id)
+        except (RedisError, OSError) as error:
+            raise translate(error) from error
+
+    async def enqueue(self, new: NewTask) -> Enqueued:
+        """
+        Accepts one task. Those that come while a round trip is under way go together in the next.
+
+        Raises:
+            StoreUnavailable, StoreFull
+        """
+        future: asyncio.Future[Enqueued] = asyncio.get_running_loop().create_future()
+        self._waiting.append((new, future))
+        if not self._flushing:
+            self._flushing = True
+            self._flush = asyncio.ensure_future(self._flush_all())
+        return await future
+
+    async def _flush_all(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+                await self._send(batch)
+        finally:
+            self._flushing = False
+
+    async def _send(self, batch: list[tuple[NewTask, asyncio.Future[Enqueued]]]) -> None:
+        settings = get_settings()
+        try:
+            call = self.verbs.enqueue([new for new, _ in batch], settings.max_waiting)
+            accepted = await run_async(self.redis, call)
+            if settings.durability == "disk":
+                await self._wait_for_disk()
+        except StoreFull as error:
+            if len(batch) == 1:
+                _reject(batch, error)
+                return
+            # Together they do not fit; one by one those that do are taken.
+            for one in batch:
+                await self._send([one])
+        except Exception as error:  # noqa: BLE001 - each waiter must hear of it, whatever it is
+            _reject(batch, error)
+        else:
+            for (_, future), entry in zip(batch, accepted, strict=True):
+                if not future.done():
+                    future.set_result(entry)
+
+    async def _wait_for_disk(self) -> None:
+        try:
+            local, _ = await self.redis.execute_command("WAITAOF", 1, 0, DISK_MS)
+        except RedisError as error:
+            raise translate(error) from error
+        if not local:
+            raise StoreUnavailable(
+                f"The task was taken, but not confirmed to be on disk within {DISK_MS / 1000:g} s."
+            )
+
+    async def close(self) -> None:
+        await self.redis.aclose()
+
+
+def _reject(batch: list[tuple[NewTask, asyncio.Future[Enqueued]]], error: BaseException) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(error)
+
+
+_loop_clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopClient] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def current_loop_client() -> LoopClient:
+    """
+    The running event loop's client.
+
+    Raises:
+        NothingRuns
+    """
+    loop = asyncio.get_running_loop()
+    client = _loop_clients.get(loop)
+    if client is None:
+        for old in [old for old in _loop_clients if old.is_closed()]:
+            _abandon(_loop_clients.pop(old))
+        client = _loop_clients[loop] = LoopClient()
+    return client
+
+
+def forget_clients() -> None:
+    """Drops every client, so that the next reads the settings anew (tests)."""
+    global _client
+    if _client is not None:
+        _client.redis.close()
+    _client = None
+    for client in list(_loop_clients.values()):
+        _abandon(client)
+    _loop_clients.clear()
+
+
+def _abandon(client: LoopClient) -> None:
+    """Closes the sockets of a client whose loop has ended and can run nothing any more."""
+    pool = client.redis.connection_pool
+    for connection in [*pool._available_connections, *pool._in_use_connections]:  # type: ignore[attr-defined]
+        writer = connection._writer
+        connection._reader = connection._writer = None
+        transport = getattr(writer, "transport", None)
+        sock = transport.get_extra_info("socket") if transport is not None else None
+        if sock is not None:
+            os.close(os.dup(sock.fileno()))
+            transport.abort()
+
+
+async def register_types() -> None:
+    """Writes which wire name is which task type, for stock producers' envelopes."""
+    names = {t.wire_name: t.name for t in task_types()}
+    if names:
+        client = current_loop_client()
+        await client.redis.hset(client.verbs.keys.named("types"), mapping=names)  # type: ignore[misc]
