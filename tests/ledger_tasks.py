@@ -8,6 +8,7 @@ import signal
 import time
 
 from celery import current_task
+
 from encola.engine import celery_app
 
 _ledger = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

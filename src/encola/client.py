@@ -11,18 +11,17 @@ nothing to close).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any, Final
 
 import redis
-import redis.asyncio
 from redis.exceptions import RedisError
 
 from .embedded.runfile import resolve_redis_url
 from .errors import StoreFull, StoreUnavailable
-from .record import TaskRecord
 from .settings import get_settings
 from .store import (
     Enqueued,
@@ -74,7 +73,8 @@ class Client:
         accepted: list[Enqueued] = []
         for start in range(0, len(tasks), BATCH):
             call = self.verbs.enqueue(tasks[start : start + BATCH], settings.max_waiting)
-            accepted += run(self.redis, call)
+            taken: list[Enqueued] = run(self.redis, call)
+            accepted += taken
             if settings.durability == "disk":
                 self._wait_for_disk()
         return accepted
@@ -163,11 +163,13 @@ class LoopClient:
 
     def __init__(self) -> None:
         self.verbs = make_verbs()
-        self.redis: redis.asyncio.Redis = connect_async(resolve_redis_url(get_settings()))
+        # redis-py types each reply as the union of what every protocol may give.
+        self.redis: Any = connect_async(resolve_redis_url(get_settings()))
         self.records = Records(self.redis, self.verbs.keys)
         self._waiting: list[tuple[NewTask, asyncio.Future[Enqueued]]] = []
         self._flushing = False
         self._flush: asyncio.Task[None] | None = None
+        self.ending: AsyncGenerator[None, None] | None = None
 
     async def run(self, call: Any) -> Any:
         """
@@ -177,18 +179,6 @@ class LoopClient:
             StoreUnavailable, StoreFull, and what the call's decoder raises.
         """
         return await run_async(self.redis, call)
-
-    async def get_record(self, task_id: str) -> TaskRecord | None:
-        """
-        The record, or None.
-
-        Raises:
-            StoreUnavailable
-        """
-        try:
-            return await self.records.get(task_id)
-        except (RedisError, OSError) as error:
-            raise translate(error) from error
 
     async def enqueue(self, new: NewTask) -> Enqueued:
         """
@@ -268,9 +258,12 @@ def current_loop_client() -> LoopClient:
     loop = asyncio.get_running_loop()
     client = _loop_clients.get(loop)
     if client is None:
-        for old in [old for old in _loop_clients if old.is_closed()]:
-            _abandon(_loop_clients.pop(old))
         client = _loop_clients[loop] = LoopClient()
+        # Whoever runs a loop closes its asynchronous generators before the loop itself
+        # (asyncio.Runner, and so uvicorn and anyio): the one moment to close sockets in.
+        client.ending = _until_the_loop_ends(client)
+        with contextlib.suppress(StopIteration):
+            client.ending.__anext__().send(None)
     return client
 
 
@@ -280,22 +273,15 @@ def forget_clients() -> None:
     if _client is not None:
         _client.redis.close()
     _client = None
-    for client in list(_loop_clients.values()):
-        _abandon(client)
     _loop_clients.clear()
 
 
-def _abandon(client: LoopClient) -> None:
-    """Closes the sockets of a client whose loop has ended and can run nothing any more."""
-    pool = client.redis.connection_pool
-    for connection in [*pool._available_connections, *pool._in_use_connections]:  # type: ignore[attr-defined]
-        writer = connection._writer
-        connection._reader = connection._writer = None
-        transport = getattr(writer, "transport", None)
-        sock = transport.get_extra_info("socket") if transport is not None else None
-        if sock is not None:
-            os.close(os.dup(sock.fileno()))
-            transport.abort()
+async def _until_the_loop_ends(client: LoopClient) -> AsyncGenerator[None, None]:
+    """Waits, as a generator that its loop closes when it ends, and closes the client then."""
+    try:
+        yield
+    finally:
+        await client.close()
 
 
 async def register_types() -> None:
@@ -303,4 +289,4 @@ async def register_types() -> None:
     names = {t.wire_name: t.name for t in task_types()}
     if names:
         client = current_loop_client()
-        await client.redis.hset(client.verbs.keys.named("types"), mapping=names)  # type: ignore[misc]
+        await client.redis.hset(client.verbs.keys.named("types"), mapping=names)

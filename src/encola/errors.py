@@ -43,7 +43,9 @@ class EncolaError(Exception):
         return (_rebuild, (type(self), self.args, self.__dict__))
 
 
-def _rebuild(cls: type[EncolaError], args: tuple[Any, ...], attributes: dict[str, Any]) -> EncolaError:
+def _rebuild(
+    cls: type[EncolaError], args: tuple[Any, ...], attributes: dict[str, Any]
+) -> EncolaError:
     error = cls.__new__(cls, *args)
     error.args = args
     error.__dict__.update(attributes)
@@ -115,7 +117,9 @@ class TaskNotFound(EncolaError):
 
     def __init__(self, task_id: str) -> None:
         self.task_id = task_id
-        super().__init__(f"Unknown task {task_id!r}: it was never accepted, or retention removed it.")
+        super().__init__(
+            f"Unknown task {task_id!r}: it was never accepted, or retention removed it."
+        )
 
 
 class TaskFinished(EncolaError):
@@ -191,7 +195,9 @@ class Fenced(EncolaError):
     def __init__(self, task_id: str, token: int) -> None:
         self.task_id = task_id
         self.token = token
-        super().__init__(f"Attempt {token} of task {task_id} was fenced: another owns the task now.")
+        super().__init__(
+            f"Attempt {token} of task {task_id} was fenced: another owns the task now."
+        )
 
 
 class WorkerUnknown(EncolaError):

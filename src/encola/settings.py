@@ -137,7 +137,9 @@ class Settings(BaseSettings):
     def _loopback(cls, value: str) -> str:
         # Invariant 11, closed by default: there are no credentials yet.
         if value not in ("127.0.0.1", "localhost", "::1"):
-            raise ValueError("expected 127.0.0.1, localhost or ::1: other addresses need credentials")
+            raise ValueError(
+                "expected 127.0.0.1, localhost or ::1: other addresses need credentials"
+            )
         return value
 
     @model_validator(mode="after")

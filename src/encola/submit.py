@@ -75,10 +75,10 @@ def prepare_valid(
     headers: dict[str, Any] = {"encola": ours}
     if options.expires is not None:
         headers["expires"] = iso(_moment(options.expires))
-    message = Message(task_type.wire_name, body.decode(), headers)
+    stored = Message(task_type.wire_name, body.decode(), headers)
     return NewTask(
         id=options.task_id or new_task_id(),
-        message=message.encode(),
+        message=stored.encode(),
         queue=options.queue or task_type.queue,
         type=task_type.name,
         priority=max(0, min(9, options.priority)),

@@ -195,7 +195,8 @@ class TaskType:
         if twice:
             message = "given both by position and by name"
             raise InvalidInput(
-                self.name, [{"loc": [name], "msg": message, "type": "given_twice"} for name in twice]
+                self.name,
+                [{"loc": [name], "msg": message, "type": "given_twice"} for name in twice],
             )
         return {**values, **kwargs}
 
@@ -214,7 +215,9 @@ class TaskType:
         dumped = values.model_dump(mode="json")
         return [dumped[name] for name in self.fields]
 
-    def run(self, context: TaskContext, args: typing.Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    def run(
+        self, context: TaskContext, args: typing.Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Any:
         """Validates the arguments and runs the function with them."""
         model = self.validate(self.name_arguments(args, kwargs))
         values: dict[str, Any] = {name: getattr(model, name) for name in self.fields}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+
 from encola.errors import TaskFinished
 from encola.record import TaskState
 from encola.store import run

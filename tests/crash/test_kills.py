@@ -14,6 +14,7 @@ import time
 from contextlib import suppress
 
 import pytest
+
 from harness import Bench, check, until
 from support import wait_until
 
@@ -22,7 +23,9 @@ CUT = 20
 RUNNING = 8
 
 
-def kill_until_cut(bench: Bench, kill: object, *, wanted: int = CUT + RUNNING, timeout: float = 60) -> None:
+def kill_until_cut(
+    bench: Bench, kill: object, *, wanted: int = CUT + RUNNING, timeout: float = 60
+) -> None:
     """Calls *kill* at random moments until *wanted* attempts were cut between start and end."""
     assert callable(kill)
     rng = random.Random(36)

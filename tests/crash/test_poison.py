@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from encola.record import TaskState
 from harness import Bench, check
 from support import wait_until
@@ -30,7 +31,11 @@ def test_a_task_that_segfaults_is_parked_the_third_time(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     ("name", "arguments", "code"),
-    [("out_of_memory", [], "out_of_memory"), ("recurse", [], "recursion"), ("leave", [3], "exited")],
+    [
+        ("out_of_memory", [], "out_of_memory"),
+        ("recurse", [], "recursion"),
+        ("leave", [3], "exited"),
+    ],
 )
 def test_what_would_kill_a_stock_worker_is_a_failure_here(
     bench: Bench, name: str, arguments: list[int], code: str

@@ -216,8 +216,7 @@ def test_once_ready_it_says_in_a_few_lines_where_to_look(start_up: Callable[...,
     up.process.terminate()
     _, out, _ = up.end()
 
-    assert f"  Dashboard  {run.api_url}/\n" in out
-    assert f"  API docs   {run.api_url}/docs\n" in out
+    assert f"  API        {run.api_url}/tasks " in out
     assert f"  Mail       {run.api_url}/mailbox  (sent to smtp://127.0.0.1:" in out
     assert "Ctrl-C stops it" in out
     assert len(out.splitlines()) < 15

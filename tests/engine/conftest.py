@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from encola.engine.session import forget_session
 from encola.settings import get_settings
 from harness import Bench, Server

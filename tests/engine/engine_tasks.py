@@ -7,6 +7,7 @@ from typing import Any
 
 from celery import current_task
 from celery.exceptions import Ignore, Reject
+
 from encola.engine import celery_app
 from encola.errors import PermanentFailure
 from encola.task import RetryPolicy, TaskContext, task

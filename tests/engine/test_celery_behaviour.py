@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from celery import chain, chord, group, states
 from celery.exceptions import TaskRevokedError, TimeLimitExceeded
+
 from encola.engine import celery_app
 from encola.record import TaskState
 from harness import Bench

@@ -7,6 +7,7 @@ import uuid
 from typing import Any
 
 import pytest
+
 from encola.record import TaskRecord, TaskState
 from harness import Bench
 from support import wait_until

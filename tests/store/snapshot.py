@@ -52,9 +52,7 @@ class Raw:
     @classmethod
     def of(cls, task_id: str, fields: dict[str, str]) -> Raw:
         queue, priority, type_name, user, _, created, seq = fields["x"].split("\x1f")
-        return cls(
-            task_id, fields, queue, int(priority), type_name, user, int(created), int(seq)
-        )
+        return cls(task_id, fields, queue, int(priority), type_name, user, int(created), int(seq))
 
     @property
     def state(self) -> TaskState:
@@ -258,9 +256,7 @@ def _check_indexes(found: Snapshot) -> None:
     assert not finished - Counter(found.done), "a finished record that retention cannot find"
 
 
-def check_events(
-    events: list[tuple[str, dict[str, str]]], states: dict[str, TaskState]
-) -> None:
+def check_events(events: list[tuple[str, dict[str, str]]], states: dict[str, TaskState]) -> None:
     """
     Every change of state is a move that the table allows.
 

@@ -11,9 +11,9 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from machine import QueueMachine
-from support import Server
 
 from encola.store import connect
+from support import Server
 
 #: A run has up to 50 steps; Hypothesis chooses how many.
 RUNS = int(os.environ.get("ENCOLA_MACHINE_RUNS", "400"))

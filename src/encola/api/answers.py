@@ -17,6 +17,4 @@ def answer(value: Any, status: int = 200) -> Response:
 def body_of(model: type[BaseModel]) -> dict[str, Any]:
     """The OpenAPI part for a body that the route reads itself, as strict JSON."""
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    return {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}
-    }
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

@@ -49,8 +49,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     keeping.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await keeping
-    with contextlib.suppress(EncolaError):
-        await current_loop_client().close()
 
 
 async def keep_house() -> None:
@@ -60,7 +58,7 @@ async def keep_house() -> None:
         try:
             client = current_loop_client()
             if not introduced:
-                info = await client.redis.info()  # type: ignore[misc]
+                info = await client.redis.info()
                 for warning in check_info(info, settings.durability):
                     logger.warning("%s", warning)
                 await register_types()

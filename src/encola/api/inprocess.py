@@ -89,7 +89,7 @@ class InProcess:
         except asyncio.CancelledError:
             logger.info("Task %s was stopped.", task_id)
             return
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - any error is an outcome
             await self._settle_error(task_id, policy, error)
         else:
             value = orjson.dumps(result)
@@ -129,7 +129,7 @@ class InProcess:
         client = current_loop_client()
         due_ms = None
         if delay is not None:
-            seconds, micros = await client.redis.time()  # type: ignore[misc]
+            seconds, micros = await client.redis.time()
             due_ms = round(seconds * 1000 + micros / 1000 + delay * 1000)
         settled = await client.run(
             client.verbs.settle(task_id, TOKEN, state, value, error_code=code, due_ms=due_ms)

@@ -26,7 +26,7 @@ from .answers import answer, body_of
 from .inprocess import in_process
 from .language import choose_language, say
 from .problems import Problem
-from .strict_json import read_body, read_json
+from .strict_json import parse, read_body, read_json
 
 router = APIRouter(prefix="/tasks", tags=["background-tasks"])
 
@@ -58,7 +58,9 @@ async def read_email(request: Request) -> list[str]:
     """The lesson's e-mail body, checked: [email, subject, body]."""
     value = await read_json(request)
     if not isinstance(value, dict):
-        errors = [{"loc": ["body"], "msg": "Input should be a valid dictionary", "type": "dict_type"}]
+        errors: list[dict[str, object]] = [
+            {"loc": ["body"], "msg": "Input should be a valid dictionary", "type": "dict_type"}
+        ]
         raise InvalidInput("email", errors)
     try:
         checked = EmailRequest.model_validate(value)
@@ -72,7 +74,10 @@ Email = Annotated[list[str], Depends(read_email)]
 
 
 @router.post(
-    "/email/celery", response_model=TaskResponse, openapi_extra=body_of(EmailRequest), status_code=200
+    "/email/celery",
+    response_model=TaskResponse,
+    openapi_extra=body_of(EmailRequest),
+    status_code=200,
 )
 async def send_email_celery(request: Request, email: Email, options: CallerOptions) -> Response:
     """Sends an e-mail through the queue."""
@@ -83,7 +88,10 @@ async def send_email_celery(request: Request, email: Email, options: CallerOptio
 
 
 @router.post(
-    "/email/simple", response_model=TaskResponse, openapi_extra=body_of(EmailRequest), status_code=200
+    "/email/simple",
+    response_model=TaskResponse,
+    openapi_extra=body_of(EmailRequest),
+    status_code=200,
 )
 async def send_email_simple(request: Request, email: Email, options: CallerOptions) -> Response:
     """Sends an e-mail from the API process, after the answer; the same record."""
@@ -169,7 +177,7 @@ async def cancel(request: Request, task_id: TaskId) -> Response:
 @router.get("")
 async def list_tasks(
     state: TaskState | None = None,
-    type: Annotated[str | None, Query(max_length=255)] = None,
+    type: Annotated[str | None, Query(max_length=255)] = None,  # noqa: A002 - the contract's name
     user_id: Annotated[str | None, Query(max_length=255)] = None,
     queue: Annotated[str | None, Query(max_length=255)] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_LIMIT)] = 50,
@@ -197,10 +205,11 @@ async def retry(request: Request, task_id: TaskId, options: CallerOptions) -> Re
         await client.run(client.verbs.retry(task_id))
         again = await find(task_id)
         return answer(_response(again.id, iso(again.created_at), message))
-    value = await read_json(request)
+    value = parse(body)
     if not isinstance(value, dict) or not isinstance(value.get("input"), dict):
-        errors = [{"loc": ["body", "input"], "msg": "Field required", "type": "missing"}]
-        raise InvalidInput(record.type, errors)
+        raise InvalidInput(
+            record.type, [{"loc": ["body", "input"], "msg": "Field required", "type": "missing"}]
+        )
     if not record.is_finished:
         raise TaskActive(task_id, record.state)
     chosen = replace(options, retried_from=task_id, user_id=record.user_id, queue=record.queue)
@@ -224,7 +233,7 @@ async def find(task_id: str) -> TaskRecord:
     Raises:
         TaskNotFound
     """
-    record = await current_loop_client().get_record(task_id)
+    record = await current_loop_client().records.get(task_id)
     if record is None:
         raise TaskNotFound(task_id)
     return record

@@ -28,7 +28,7 @@ TIMEOUT = 30.0
 """Seconds for one call."""
 
 
-class NoAnswer(CommandError):  # noqa: N818  # named as those in encola.errors
+class NoAnswer(CommandError):  # named as those in encola.errors
     """Nobody answered at the API's address."""
 
     def __init__(self, message: str) -> None:

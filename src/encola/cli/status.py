@@ -71,7 +71,7 @@ def _show_service(*, as_json: bool) -> int:
     lines = ["encola runs." if is_ready else "encola runs, but is not ready."]
     lines += _rows(
         {
-            "Dashboard": f"{redact(url)}/",
+            "API": f"{redact(url)}/",
             "Server": redact(run.redis_url) if run else None,
             "Mail": redact(run.smtp_url).split("?", 1)[0] if run else None,
             "Data": runfile.shown(settings.data_dir) if run else None,

@@ -24,7 +24,7 @@ MARKER = "installation.json"
 LOCK = "up.lock"
 
 
-class CannotStart(EncolaError):  # noqa: N818  # named as those in encola.errors
+class CannotStart(EncolaError):  # named as those in encola.errors
     """`encola up` could not start, or could not go on."""
 
     code = "cannot_start"

@@ -182,7 +182,7 @@ def _quoted(value: str | Path) -> bytes:
 
 def _binary() -> Path:
     try:
-        return get_binary_path()
+        return Path(get_binary_path())
     except ValkeyBinaryNotFoundError as error:
         raise CannotStart(
             f"There is no embedded Valkey for this machine ({error}). "

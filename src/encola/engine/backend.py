@@ -292,7 +292,11 @@ class Backend(SyncBackendMixin, CeleryBackend):
         index = request.group_index
         part = f"{index:09d}:{task_id}" if isinstance(index, int) else f"~:{task_id}"
         if state in states.PROPAGATE_STATES and isinstance(result, BaseException):
-            value = {"id": task_id, "state": state, "error": orjson.loads(encode_error(describe(result)))}
+            value = {
+                "id": task_id,
+                "state": state,
+                "error": orjson.loads(encode_error(describe(result))),
+            }
         else:
             value = {"id": task_id, "state": state, "value": self._encode_value(result).decode()}
         parts, size = self._chord(group_id, part, orjson.dumps(value), None)
@@ -373,7 +377,10 @@ class Backend(SyncBackendMixin, CeleryBackend):
         )
         if settled is Settled.FENCED:
             logger.warning(
-                "Task %s: the outcome %s of attempt under token %d was fenced.", task_id, state, token
+                "Task %s: the outcome %s of attempt under token %d was fenced.",
+                task_id,
+                state,
+                token,
             )
 
     def _record_unsent(

@@ -53,7 +53,9 @@ _revoke_in_memory = panel.revoke
     variadic="task_id",
     signature="[id1 [id2 [... [idN]]]]",
 )
-def revoke(state: Any, task_id: Any, terminate: bool = False, signal: Any = None, **kwargs: Any) -> Any:
+def revoke(
+    state: Any, task_id: Any, terminate: bool = False, signal: Any = None, **kwargs: Any
+) -> Any:
     """Revoke task by task id (or list of ids)."""
     try:
         cancel(task_id, terminate=terminate)

@@ -76,7 +76,7 @@ def restore(error: TaskError) -> BaseException:
         found = create_exception_cls(error.type or "TaskFailed", "celery.exceptions")
     try:
         restored: BaseException = found(*error.args) if error.args else found(error.message)
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever a stranger's constructor raises
         # A class may ask for arguments that were no JSON.
         return Exception(str(error))
     return restored

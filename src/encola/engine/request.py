@@ -61,7 +61,7 @@ class Request(CeleryRequest):
         return super().on_failure(exc_info, send_failed_event, return_ok)
 
     def acknowledge(self) -> None:
-        if self.acknowledged:
+        if self.acknowledged:  # type: ignore[has-type]  # Celery's attribute
             return
         if self._claim is None or self._encola_qos is None or self._undecided:
             super().acknowledge()
@@ -80,7 +80,9 @@ class Request(CeleryRequest):
             parked = result == PARKED
         except StoreError as store_error:
             # It stays leased and is no longer held: the next renewal gives it back.
-            logger.warning("Task %s: its lost child could not be reported: %s", self.id, store_error)
+            logger.warning(
+                "Task %s: its lost child could not be reported: %s", self.id, store_error
+            )
         if self._encola_qos is not None:
             self._encola_qos.drop(self._message.delivery_tag)
         self.acknowledged = True

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TypeVar
-
-import redis
+from typing import Any, TypeVar
 
 from ..embedded.runfile import resolve_redis_url
 from ..errors import StoreUnavailable
@@ -30,7 +28,8 @@ class Session:
         self.keys = Keys(settings.key_prefix, settings.list_prefix)
         self.verbs = Verbs(self.keys)
         self.url = resolve_redis_url(settings)
-        self.client: redis.Redis = connect(self.url, name="encola-engine")
+        # redis-py types each reply as the union of what every protocol may give.
+        self.client: Any = connect(self.url, name="encola-engine")
 
     def run(self, call: Call[R]) -> R:
         return run(self.client, call)

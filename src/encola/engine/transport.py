@@ -47,7 +47,7 @@ SCHEME: Final = "encola"
 #: Seconds to block for a wake-up token. A lost one costs this much, never a task.
 POLL_SECONDS: Final = 1.0
 #: Header under which the fencing token travels to the child.
-TOKEN_HEADER: Final = "encola_token"
+TOKEN_HEADER: Final = "encola_token"  # noqa: S105 - a name, not a secret
 
 #: SADD that a full server takes.
 ADD_WHEN_FULL: Final = """#!lua flags=allow-oom

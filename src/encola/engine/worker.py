@@ -13,12 +13,13 @@ import logging
 import os
 import signal
 import threading
-from typing import Any
+import warnings
+from typing import Any, ClassVar
 
 import redis
 from celery import bootsteps, signals
 from celery.concurrency.solo import TaskPool as SoloPool
-from celery.exceptions import ImproperlyConfigured
+from celery.exceptions import ImproperlyConfigured, SecurityWarning
 from celery.utils.nodenames import default_nodename, host_format
 from celery.worker import state as worker_state
 from celery.worker.consumer import Consumer as CeleryConsumer
@@ -106,7 +107,7 @@ class Inbox:
 
     def run(self) -> None:
         session = self._lease.session
-        client = connect(session.url, timeout=10, name="encola-inbox")
+        client: Any = connect(session.url, timeout=10, name="encola-inbox")
         key = session.keys.inbox(self._lease.worker_id)
         while not self._lease._stopped.is_set():
             try:
@@ -142,7 +143,11 @@ def stop_child(worker: Any, request: Any) -> None:
 
     def kill() -> None:
         if _still_runs(request, pid):
-            logger.warning("Task %s did not stop within %g s; killing its child.", request.id, KILL_AFTER_SECONDS)
+            logger.warning(
+                "Task %s did not stop within %g s; killing its child.",
+                request.id,
+                KILL_AFTER_SECONDS,
+            )
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
@@ -184,7 +189,7 @@ class Consumer(CeleryConsumer):
     """Celery's consumer; what cannot be run is parked in the store, not dropped."""
 
     class Blueprint(CeleryConsumer.Blueprint):
-        default_steps = [
+        default_steps: ClassVar = [
             "encola.engine.worker:LeasedTasks" if step.endswith(":Tasks") else step
             for step in CeleryConsumer.Blueprint.default_steps
         ]
@@ -251,6 +256,8 @@ def run_worker(
             raise
         # It may be on its way up; the consumer waits for it.
         logger.warning("The server could not be checked yet: %s", error)
+    # Celery prints ten lines of it; whoever runs as root in a container knows.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = celery_app.Worker(
         hostname=host_format(default_nodename(hostname or "encola@%h")),
         concurrency=concurrency or settings.concurrency,

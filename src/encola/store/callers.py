@@ -8,7 +8,8 @@ because a call answered with NOSCRIPT has done nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import redis
@@ -80,6 +81,15 @@ def run_many(
     except (RedisError, OSError) as error:
         raise translate(error) from error
     return [call.decode(reply) for call, reply in zip(calls, replies, strict=True)]
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """redis-py's errors inside the block come out as ours."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise translate(error) from error
 
 
 def translate(error: BaseException) -> StoreError:

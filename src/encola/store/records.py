@@ -26,6 +26,7 @@ from ..record import (
     TaskState,
     from_ms,
 )
+from .callers import translated
 from .keys import Keys
 from .message import Message
 
@@ -184,7 +185,9 @@ def decode_cursor(cursor: str) -> tuple[int, int]:
         created, _, seq = base64.urlsafe_b64decode(padded).decode("ascii").partition("-")
         return int(created), int(seq)
     except (ValueError, binascii.Error, UnicodeError) as error:
-        raise ValueError("not a cursor of this list: take next_cursor of an earlier page") from error
+        raise ValueError(
+            "not a cursor of this list: take next_cursor of an earlier page"
+        ) from error
 
 
 # --- queries ----------------------------------------------------------------
@@ -200,7 +203,8 @@ class Records:
 
     async def get(self, task_id: str) -> TaskRecord | None:
         """The record, or None for an id that was never accepted or has been pruned."""
-        stored = await _wait(self._client.hgetall(self._keys.record(task_id)))
+        with translated():
+            stored = await _wait(self._client.hgetall(self._keys.record(task_id)))
         return decode_record(task_id, stored) if stored else None
 
     async def get_many(self, task_ids: Sequence[str]) -> list[TaskRecord]:
@@ -210,7 +214,8 @@ class Records:
         pipeline = self._client.pipeline(transaction=False)
         for task_id in task_ids:
             pipeline.hgetall(self._keys.record(task_id))
-        replies = await pipeline.execute()
+        with translated():
+            replies = await pipeline.execute()
         return [
             decode_record(task_id, stored)
             for task_id, stored in zip(task_ids, replies, strict=True)
@@ -229,7 +234,8 @@ class Records:
         items: list[TaskRecord] = []
         looked = 0
         while True:
-            ids = await self._older(index, before, limit + 1)
+            with translated():
+                ids = await self._older(index, before, limit + 1)
             batch = await self.get_many(ids)
             for record in batch:
                 if len(items) == limit:
@@ -248,7 +254,8 @@ class Records:
         pipeline = self._client.pipeline(transaction=False)
         for state in TaskState:
             pipeline.zcard(self._keys.index("state", state))
-        counts = await pipeline.execute()
+        with translated():
+            counts = await pipeline.execute()
         return dict(zip(TaskState, counts, strict=True))
 
     async def _narrowest(self, wanted: Filter) -> str:
@@ -269,7 +276,8 @@ class Records:
             pipeline.xlen(key)
         if state:
             pipeline.zcard(state)
-        sizes = await pipeline.execute()
+        with translated():
+            sizes = await pipeline.execute()
         candidates = [*streams, *([state] if state else [])]
         return min(zip(sizes, candidates, strict=True))[1]
 

@@ -313,7 +313,7 @@ class Verbs:
                 raise TaskNotFound(task_id)
             if reply[0] == 0:
                 raise TaskFinished(task_id, reply[1].decode())
-            return reply[0] == 1
+            return bool(reply[0] == 1)
 
         return self._call("cancel", [task_id, int(waiting_only), code], decode)
 

@@ -12,9 +12,10 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from email.message import EmailMessage
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
+from typing_extensions import TypedDict
 
 from ..embedded.runfile import resolve_smtp_url
 from ..errors import PermanentFailure

@@ -78,7 +78,7 @@ class MailRefused(PermanentFailure):
         super().__init__(message, error_code)
 
 
-class MailDelayed(EncolaError):  # noqa: N818  # named for what happened, as its sister
+class MailDelayed(EncolaError):  # named for what happened, as its sister
     """
     The mail may be taken later.
 

@@ -1,0 +1,112 @@
+"""What is refused, and that nothing is left of it."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi.testclient import TestClient
+
+from encola.api import app
+from harness import Bench
+
+client = TestClient(app)
+
+JSON = {"Content-Type": "application/json"}
+
+
+def body(value: str) -> bytes:
+    return b'{"email":"a@example.com","subject":"s","body":' + value.encode() + b"}"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (body("NaN"), 400, "invalid_json"),
+        (body("Infinity"), 400, "invalid_json"),
+        (body('"\\ud800"'), 400, "invalid_json"),
+        (body('"a","body":"b"'), 400, "invalid_json"),
+        (body("[" * 70 + "]" * 70), 400, "invalid_json"),
+        (b"{", 400, "invalid_json"),
+        (b"", 400, "invalid_json"),
+        (b"\xff\xfe", 400, "invalid_json"),
+        (b"[]", 422, "validation"),
+        (b"null", 422, "validation"),
+        (b"{}", 422, "validation"),
+        (body("1"), 422, "validation"),
+        (body('"x","extra":1'), 422, "validation"),
+        (body('"' + "x" * 300_000 + '"'), 413, "too_large"),
+        (b'{"email":"a@b.es,c@d.es","subject":"s","body":"b"}', 422, "validation"),
+        (b'{"email":"a@b.es\\nBcc: c@d.es","subject":"s","body":"b"}', 422, "validation"),
+        (b'{"email":"a@b.es","subject":"s\\r\\nBcc: c@d.es","body":"b"}', 422, "validation"),
+    ],
+)
+@pytest.mark.parametrize("route", ["celery", "simple"])
+def test_a_bad_body_is_a_problem_and_leaves_nothing(
+    served: Bench, route: str, sent: bytes, status: int, code: str
+) -> None:
+    """4xx with a stable code; no record, no message."""
+    response = client.post(f"/tasks/email/{route}", content=sent, headers=JSON)
+
+    assert (status, code) == (response.status_code, response.json()["code"])
+    assert "application/problem+json" == response.headers["content-type"]
+    assert 0 == served.client.exists("encola:i::all:", "encola")
+
+
+def test_a_body_without_an_announced_length_is_limited_too(served: Bench) -> None:
+    def chunks() -> object:
+        for _ in range(40):
+            yield b" " * 10_000
+
+    response = client.post("/tasks/email/celery", content=chunks(), headers=JSON)
+
+    assert (413, "too_large") == (response.status_code, response.json()["code"])
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("GET", {"Host": "evil.example"}),
+        ("POST", {"Origin": "https://evil.example"}),
+        ("POST", {"Sec-Fetch-Site": "cross-site"}),
+        ("POST", {"Origin": "null"}),
+    ],
+)
+def test_another_sites_page_is_not_answered(
+    served: Bench, method: str, headers: dict[str, str]
+) -> None:
+    response = client.request(method, "/tasks", headers=headers, json={})
+
+    assert (403, "foreign_origin") == (response.status_code, response.json()["code"])
+
+
+def test_a_store_that_is_away_is_503_and_comes_back_without_a_restart(served: Bench) -> None:
+    """Nothing half-done; the next request after its return is served."""
+    good = {"email": "a@example.com", "subject": "s", "body": "b"}
+    served.server.kill()
+    for method, path in (("POST", "/tasks/email/celery"), ("GET", "/tasks/x"), ("GET", "/tasks")):
+        response = client.request(method, path, json=good if method == "POST" else None)
+        assert (503, "store_unavailable") == (response.status_code, response.json()["code"])
+        assert "Retry-After" in response.headers
+    assert 503 == client.get("/ready").status_code
+    assert 200 == client.get("/health").status_code
+    served.server.start()
+
+    assert 200 == client.post("/tasks/email/celery", json=good).status_code
+    assert 200 == client.get("/ready").status_code
+
+
+def test_a_full_store_is_503(served: Bench) -> None:
+    good = {"email": "a@example.com", "subject": "s", "body": "b"}
+    served.client.config_set("maxmemory-policy", "noeviction")
+    served.client.config_set("maxmemory", "1")
+    response = client.post("/tasks/email/celery", json=good)
+    served.client.config_set("maxmemory", "0")
+
+    assert (503, "store_full") == (response.status_code, response.json()["code"])
+    assert 0 == served.client.exists("encola")
+    assert 200 == client.post("/tasks/email/celery", json=good).status_code
+
+
+def test_an_unknown_state_or_cursor_is_422(served: Bench) -> None:
+    for query in ("state=DONE", "limit=0", "limit=201", "cursor=%00"):
+        response = client.get(f"/tasks?{query}")
+        assert (422, "validation") == (response.status_code, response.json()["code"])
