@@ -240,13 +240,13 @@ def test_the_api_is_found_through_run_json(run: Run, api: FakeApi, tmp_path: Pat
     assert (done.returncode, done.stderr) == (0, "")
     assert [
         "encola runs.",
-        f"  API  {api.url}/",
-        "  Server     unix:///x.sock",
-        "  Mail       smtp://127.0.0.1:25",
-        "  Data       ./.encola",
-        "  Since      2026",
-        "  Store      ok",
-        "  Workers    2",
+        f"  API      {api.url}/",
+        "  Server   unix:///x.sock",
+        "  Mail     smtp://127.0.0.1:25",
+        "  Data     ./.encola",
+        "  Since    2026",
+        "  Store    ok",
+        "  Workers  2",
     ] == done.stdout.splitlines()
 
 

@@ -190,9 +190,12 @@ class QueueMachine(RuleBasedStateMachine):
         self.before = self.look()
         self.register(0)
 
-    @rule(made=st.lists(drafts, min_size=1, max_size=4))
-    def enqueue(self, made: list[tuple[Any, ...]]) -> None:
+    @rule(
+        made=st.lists(drafts, min_size=1, max_size=4), later=st.sampled_from([0, 0, 1000, -1000])
+    )
+    def enqueue(self, made: list[tuple[Any, ...]], later: int = 0) -> None:
         """New ids; an idempotency key that is kept gives back the id it stands for."""
+        self.step_clock(self.clock + later)
         tasks = [self.draft(one, self.new_id()) for one in made]
         expected = [self._accept(task) for task in tasks]
         replies: list[Enqueued] = self.run(self.verbs.enqueue(tasks, 10_000))
@@ -281,7 +284,7 @@ class QueueMachine(RuleBasedStateMachine):
         envelope = json.dumps({"body": body, "headers": headers, "properties": properties})
         if kind == "unreadable":
             envelope = '{"body": "' + task_id
-            task_id = "unreadable-" + hashlib.sha1(envelope.encode()).hexdigest()
+            task_id = "unreadable-" + hashlib.sha1(envelope.encode(), usedforsecurity=False).hexdigest()
         step = max(step for step in (0, 3, 6, 9) if priority >= step)
         self.client.lpush(self.keys.ready(queue, step), envelope)
         self.envelopes[envelope] = task_id
@@ -355,6 +358,38 @@ class QueueMachine(RuleBasedStateMachine):
             self.grants.append(Grant(record.id, record.token))
             if not lost:
                 one.held[record.id] = record.token
+
+    @rule(
+        worker=workers,
+        first=queues,
+        act=st.sampled_from(["start", "progress", "settle", "confirm", "release", "ask"]),
+        go=one_of_two,
+        outcome=outcomes,
+        made=drafts,
+    )
+    def zombie(
+        self, worker: int, first: str, act: str, go: bool, outcome: str, made: tuple[Any, ...]
+    ) -> None:
+        """A worker was cut off, another has its task, and the first goes on with it."""
+        self.work(worker, 1, first, True)
+        held = [Grant(*item) for item in self.workers[worker].held.items()]
+        for old in held[-1:]:
+            self._release(old, crashed=False)
+            self.before = self.look()
+            self.work((worker + 1) % 3, 1, first, go)
+            match act:
+                case "start":
+                    self._start(old)
+                case "progress":
+                    self._progress(old)
+                case "settle":
+                    self._settle(old, outcome, None)
+                case "confirm":
+                    self._confirm(old, "ignored")
+                case "release":
+                    self._release(old, crashed=go)
+                case _:
+                    self._ask(old, made)
 
     @rule(worker=workers, late=st.sampled_from([0, 1]))
     def claim_at_the_end_of_the_lease(self, worker: int, late: int) -> None:
@@ -455,8 +490,10 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(pick=small, current=st.sampled_from([True, True, False]))
     def progress(self, pick: int, current: bool) -> None:
         grant = self.grant(pick, current=current)
-        if grant is None:
-            return
+        if grant:
+            self._progress(grant)
+
+    def _progress(self, grant: Grant) -> None:
         record = self.before.records.get(grant.id)
         written = self.run(self.verbs.progress(*grant, b'{"current": 1}'))
 

@@ -68,10 +68,10 @@ def run_many(
     """Runs scripts one after another in one round trip; with *transaction*, as one step."""
     if not calls:
         return []
-    for script in {call.script.name: call.script for call in calls}.values():
-        if not client.script_exists(script.sha)[0]:
-            client.script_load(script.source)
     try:
+        for script in {call.script.name: call.script for call in calls}.values():
+            if not client.script_exists(script.sha)[0]:
+                client.script_load(script.source)
         pipeline = client.pipeline(transaction=transaction)
         for call in calls:
             pipeline.execute_command(

@@ -62,7 +62,8 @@ class Message:
             ValueError: it is neither.
         """
         line, separator, body = stored.partition(b"\n")
-        if not separator:
+        # A line break may also stand inside an envelope, between two of its values.
+        if not separator or not line.endswith(b"}") or line == b"{}":
             return cls._from_envelope(stored)
         headers: dict[str, Any] = orjson.loads(line)
         wire: dict[str, str] = headers.pop("wire", {})
@@ -77,7 +78,8 @@ class Message:
         # The due time is the store's business; a worker would wait a second time.
         headers.pop("eta", None)
         headers.pop("id", None)
-        properties = envelope.get("properties") or {}
+        properties = envelope.get("properties")
+        properties = properties if isinstance(properties, dict) else {}
         if properties.get("reply_to"):
             headers["reply_to"] = properties["reply_to"]
         return cls(
@@ -100,9 +102,9 @@ class Message:
         try:
             raw = base64.b64decode(self.body) if self.body_encoding == "base64" else self.body
             args, kwargs, *_ = orjson.loads(raw)
+            return list(args), dict(kwargs)
         except (ValueError, TypeError):
             return [], {}
-        return list(args), dict(kwargs)
 
     @property
     def ours(self) -> dict[str, Any]:

@@ -33,6 +33,8 @@ from .message import Message
 #: Index entries looked at for one page when several filters are given.
 SCAN_BOUND: Final = 5_000
 PAGE_LIMIT: Final = 200
+#: The last moment that a datetime can hold; a due time may lie beyond it.
+LAST_MS: Final = 253_402_300_799_999
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ def _message(stored: bytes) -> Message:
 
 
 def _time(value: bytes | None) -> Any:
-    return None if value is None else from_ms(int(float(value)))
+    return None if value is None else from_ms(min(int(float(value)), LAST_MS))
 
 
 def _json(value: bytes | None) -> Any:
@@ -183,7 +185,11 @@ def decode_cursor(cursor: str) -> tuple[int, int]:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         created, _, seq = base64.urlsafe_b64decode(padded).decode("ascii").partition("-")
-        return int(created), int(seq)
+        order = int(created), int(seq)
+        # Beyond these the server would refuse it as the id of a stream entry.
+        if not (0 <= order[0] < 2**63 and 0 < order[1] < 2**63):
+            raise ValueError(cursor)
+        return order
     except (ValueError, binascii.Error, UnicodeError) as error:
         raise ValueError(
             "not a cursor of this list: take next_cursor of an earlier page"

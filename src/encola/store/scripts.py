@@ -204,7 +204,7 @@ class Verbs:
             argv += (
                 task.id,
                 task.message,
-                task.queue,
+                _one_line(task.queue),
                 task.priority,
                 _one_line(task.type),
                 _one_line(task.user_id),

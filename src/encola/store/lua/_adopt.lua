@@ -3,7 +3,7 @@
 
 -- Milliseconds since 1970 of an ISO 8601 time, or nil. A time without a zone is UTC.
 local function parse_time(text)
-  local y, mo, d, h, mi, s, rest = string.match(text, '^(%d+)-(%d+)-(%d+)[T ](%d+):(%d+):(%d+)(.*)$')
+  local y, mo, d, h, mi, s, rest = string.match(text, '^(%d%d%d%d)-(%d%d)-(%d%d)[T ](%d%d):(%d%d):(%d%d)(.*)$')
   if not y then return nil end
   y, mo, d = tonumber(y), tonumber(mo), tonumber(d)
   -- Days from civil, Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
@@ -15,9 +15,9 @@ local function parse_time(text)
   local ms = ((days * 24 + h) * 60 + mi) * 60000 + s * 1000
   local fraction = string.match(rest, '^%.(%d+)')
   if fraction then ms = ms + math.floor(tonumber('0.' .. fraction) * 1000) end
-  local sign, zh, zm = string.match(rest, '([+-])(%d%d):?(%d%d)$')
+  local sign, zh, zm = string.match(rest, '([+-])(%d%d):?(%d?%d?)$')
   if sign then
-    local offset = (zh * 60 + zm) * 60000
+    local offset = (zh * 60 + (tonumber(zm) or 0)) * 60000
     ms = sign == '+' and ms - offset or ms + offset
   end
   return ms
@@ -41,9 +41,14 @@ local function adopt(envelope, queue)
     return nil
   end
   if redis.call('EXISTS', record_key(id)) == 1 then return nil end
-  local priority = math.max(0, math.min(9, tonumber(properties.priority) or 0))
+  -- What cannot be a priority is none; not a number is not even equal to itself.
+  local priority = tonumber(properties.priority)
+  if not priority or priority ~= priority then priority = 0 end
+  priority = math.floor(math.max(0, math.min(9, priority)))
   local known = redis.call('HGET', TYPES, headers.task)
-  local rec = create(id, envelope, queue, priority, known or headers.task, '', '')
+  -- \31 parts the coordinates of a record (field x).
+  local type_name = string.gsub(known or headers.task, '\31', ' ')
+  local rec = create(id, envelope, queue, priority, type_name, '', '')
   count(rec, {'enqueued'})
   local due = type(headers.eta) == 'string' and parse_time(headers.eta) or nil
   return rec, due

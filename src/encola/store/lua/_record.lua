@@ -37,6 +37,7 @@ local STEPS = {0, 3, 6, 9}
 local FINISHED = {SUCCESS = true, FAILURE = true, REVOKED = true}
 -- The third lost child or worker parks a task: two may be bad luck, three are the task.
 local MAX_CRASHES = 3
+local MAX_ATTEMPTS_BYTES = 16000
 local NOW = now_ms()
 
 local function record_key(id) return P .. 't:' .. id end
@@ -170,6 +171,10 @@ local function close_attempt(rec, outcome)
   if not rec.started then return end
   local entry = cjson.encode({rec.attempt, rec.worker or '', rec.started, NOW, outcome, rec.token})
   local before = redis.call('HGET', rec.key, 'at')
+  -- A task that is requeued for ever keeps its latest attempts, about a hundred.
+  if before and #before > MAX_ATTEMPTS_BYTES then
+    before = string.match(before, '%],(%[.*)$', #before - math.floor(MAX_ATTEMPTS_BYTES / 2)) or nil
+  end
   redis.call('HSET', rec.key, 'at', before and (before .. ',' .. entry) or entry)
 end
 
