@@ -190,9 +190,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.before = self.look()
         self.register(0)
 
-    @rule(
-        made=st.lists(drafts, min_size=1, max_size=4), later=st.sampled_from([0, 0, 1000, -1000])
-    )
+    @rule(made=st.lists(drafts, min_size=1, max_size=4), later=st.sampled_from([0, 0, 1000, -1000]))
     def enqueue(self, made: list[tuple[Any, ...]], later: int = 0) -> None:
         """New ids; an idempotency key that is kept gives back the id it stands for."""
         self.step_clock(self.clock + later)
@@ -284,7 +282,9 @@ class QueueMachine(RuleBasedStateMachine):
         envelope = json.dumps({"body": body, "headers": headers, "properties": properties})
         if kind == "unreadable":
             envelope = '{"body": "' + task_id
-            task_id = "unreadable-" + hashlib.sha1(envelope.encode(), usedforsecurity=False).hexdigest()
+            task_id = (
+                "unreadable-" + hashlib.sha1(envelope.encode(), usedforsecurity=False).hexdigest()
+            )
         step = max(step for step in (0, 3, 6, 9) if priority >= step)
         self.client.lpush(self.keys.ready(queue, step), envelope)
         self.envelopes[envelope] = task_id

@@ -14,6 +14,9 @@ from typing import Any
 
 import orjson
 
+#: How our own form begins: its first header is always the task's name.
+_OURS = b'{"task":'
+
 #: Header values that say nothing: Celery assumes the same when they are missing.
 _NOTHING: tuple[object, ...] = (None, {}, [], [None, None], False, 0, "")
 #: Headers of which False says something: it overrides the task's own default.
@@ -62,8 +65,8 @@ class Message:
             ValueError: it is neither.
         """
         line, separator, body = stored.partition(b"\n")
-        # A line break may also stand inside an envelope, between two of its values.
-        if not separator or not line.endswith(b"}") or line == b"{}":
+        # A line break may also stand in an envelope, between two of its values.
+        if not (separator and line.startswith(_OURS)):
             return cls._from_envelope(stored)
         headers: dict[str, Any] = orjson.loads(line)
         wire: dict[str, str] = headers.pop("wire", {})

@@ -9,6 +9,12 @@ if not FINISHED[rec.state] then return {0, rec.state} end
 leave_place(rec)
 redis.call('HDEL', rec.key, 'r', 'e', 'ec', 'f', 'c', 'rn', 'rq', 'pl')
 rec.retries, rec.crashes = 0, 0
+-- The number of its last attempt; a finished record keeps it only there.
+local attempts = redis.call('HGET', rec.key, 'at')
+if attempts then
+  rec.attempt = tonumber(string.match(attempts, '%[(%d+),[^%[]*$'))
+  redis.call('HSET', rec.key, 'an', rec.attempt)
+end
 to_ready(rec, false)
 emit(rec)
 return {1, 'PENDING'}
