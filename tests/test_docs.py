@@ -49,7 +49,9 @@ def test_both_readmes_have_the_same_sections() -> None:
     """The Spanish README is as complete as the English one: sections and commands alike."""
     english, spanish = ((ROOT / name).read_text() for name in ("README.md", "README.es.md"))
 
-    assert len(re.findall("^## ", english, re.MULTILINE)) == len(re.findall("^## ", spanish, re.MULTILINE))
+    assert len(re.findall("^## ", english, re.MULTILINE)) == len(
+        re.findall("^## ", spanish, re.MULTILINE)
+    )
     assert re.findall("```sh\n(.*?)```", english, re.DOTALL) == re.findall(
         "```sh\n(.*?)```", spanish, re.DOTALL
     )
