@@ -125,7 +125,7 @@ def fill(client: redis.Redis, verbs: Verbs, count: int, first: int = 0) -> None:
 def used(client: redis.Redis, keys: Keys) -> int:
     """Bytes in use, without what is bounded by itself."""
     client.delete(keys.named("events"), *cast("list[bytes]", client.keys(keys.prefix + "stats:*")))
-    return int(cast("dict[str, Any]", client.info("memory"))["used_memory"])
+    return int(client.info("memory")["used_memory"])
 
 
 def parts(client: redis.Redis, keys: Keys, count: int) -> dict[str, float]:

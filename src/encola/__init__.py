@@ -5,6 +5,7 @@ A newcomer starts at ``docs/quickstart.md``; who wants to know how it works, at
 ``docs/internals.md``.
 """
 
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from .errors import EncolaError, InvalidInput, PermanentFailure, StoreUnavailabl
 from .record import TaskRecord, TaskState
 
 # Declaring a task. (`task` is the decorator here, and a module to `import encola.task`.)
-from .task import Options, RetryPolicy, TaskContext, task
+from .task import Options, RetryPolicy, TaskContext, TaskType, install_submitter, task
 
 if TYPE_CHECKING:
     # Enqueueing.
@@ -43,6 +44,18 @@ __all__ = [
     "enqueue_many",
     "task",
 ]
+
+
+class _LateSubmitter:
+    """Where ``.enqueue()`` of a task type puts tasks: this process's client, once there is need of it."""
+
+    def submit(self, task_type: TaskType, values: Mapping[str, Any], options: Options) -> str:
+        from .client import current_client
+
+        return current_client().submit(task_type, values, options)
+
+
+install_submitter(_LateSubmitter())
 
 
 def __getattr__(name: str) -> Any:

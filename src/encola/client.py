@@ -36,7 +36,7 @@ from .store import (
 )
 from .store.callers import translate
 from .submit import prepare
-from .task import Options, TaskType, get_task_type, install_submitter, task_types
+from .task import Options, TaskType, get_task_type, task_types
 
 #: Tasks in one call of the enqueue script: long enough to save round trips, short
 #: enough that nobody else waits for the server.
@@ -143,16 +143,6 @@ async def enqueue_async(type: str, input: Mapping[str, Any], **options: Any) -> 
     task_type = get_task_type(type)
     new = prepare(task_type, input, Options(**options), max_input=get_settings().max_body)
     return (await current_loop_client().enqueue(new)).id
-
-
-class _LateSubmitter:
-    """Finds the process's client only when something is enqueued."""
-
-    def submit(self, task_type: TaskType, values: Mapping[str, Any], options: Options) -> str:
-        return current_client().submit(task_type, values, options)
-
-
-install_submitter(_LateSubmitter())
 
 
 # --- on the event loop ----------------------------------------------------------

@@ -175,7 +175,7 @@ class TaskType:
     def enqueue_with(self, options: Options, *args: Any, **kwargs: Any) -> str:
         """:meth:`enqueue`, with options: when, where, under which key."""
         if _submitter is None:
-            raise RuntimeError("Nothing to enqueue with: import encola.client or encola.engine.")
+            raise RuntimeError("Nothing to enqueue with: import encola, which installs its client.")
         return _submitter.submit(self, self.name_arguments(args, kwargs), options)
 
     def name_arguments(

@@ -341,6 +341,8 @@ def test_ctrl_c_while_waiting_is_exit_code_130_and_the_task_goes_on(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A runner in the background has SIGINT ignored, and its children with it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     asked = ("GET /tasks/t-1", None)
     wait_until(lambda: asked in api.asked, description="it waits")

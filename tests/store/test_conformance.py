@@ -31,6 +31,7 @@ from encola.errors import (
 from encola.record import to_ms
 from encola.store import (
     Acceptance,
+    Call,
     Keys,
     NewTask,
     Settled,
@@ -102,7 +103,7 @@ class Bench:
         self.client.incrby("encola:clock", ms)
 
     def now_ms(self) -> int:
-        seconds, micros = cast("tuple[int, int]", self.client.time())
+        seconds, micros = self.client.time()
         ahead = cast("bytes | None", self.client.get("encola:clock"))
         return seconds * 1000 + micros // 1000 + int(ahead or 0)
 
@@ -900,7 +901,7 @@ def test_the_scripts_survive_script_flush(bench: Bench) -> None:
 
 def test_several_scripts_are_one_step_in_a_transaction(bench: Bench) -> None:
     """Nothing comes between them."""
-    calls = [
+    calls: list[Call[Any]] = [
         bench.verbs.enqueue([new("a", lease_to="w")], 100),
         bench.verbs.settle("a", 1, "FAILURE", b"{}"),
     ]

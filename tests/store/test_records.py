@@ -60,12 +60,23 @@ def ids(page: Page) -> list[str]:
     return [record.id for record in page.items]
 
 
+def one(read: Read, task_id: str) -> TaskRecord:
+    record: TaskRecord | None = read(lambda records: records.get(task_id))
+    assert record is not None
+    return record
+
+
+def listed(read: Read, wanted: Filter, limit: int = 50, cursor: str | None = None) -> Page:
+    page: Page = read(lambda records: records.page(wanted, limit, cursor))
+    return page
+
+
 def walk(read: Read, wanted: Filter, limit: int) -> list[list[str]]:
     """All pages of a list, by its cursors."""
     pages: list[list[str]] = []
     cursor = None
     while True:
-        page = read(lambda records, c=cursor: records.page(wanted, limit, c))
+        page = listed(read, wanted, limit, cursor)
         pages.append(ids(page))
         cursor = page.next_cursor
         if cursor is None:
@@ -275,7 +286,7 @@ def test_hostile_ids_are_ids_like_any_other(store: Store, read: Read) -> None:
     revoked = read(lambda records: records.page(Filter(state=TaskState.REVOKED), 50))
     assert ids(revoked) == HOSTILE[1::2][::-1]
     for name in HOSTILE:
-        record: TaskRecord = read(lambda records, name=name: records.get(name))
+        record = one(read, name)
         assert (record.id, record.args) == (name, [name])
 
 
@@ -295,7 +306,7 @@ def test_hostile_names_of_users_and_types_are_filters_like_any_other(
 
     for n, name in enumerate(["ana:*", "*", "a b", "日本"]):
         for wanted in (Filter(user_id=name), Filter(type=name)):
-            assert ids(read(lambda records, w=wanted: records.page(w, 10))) == [f"t{n}"]
+            assert ids(listed(read, wanted)) == [f"t{n}"]
 
 
 # --- lists ------------------------------------------------------------------------
@@ -420,8 +431,9 @@ def test_whatever_is_sent_as_a_cursor_is_a_page_or_refused(
 def test_results_are_json_of_any_kind(store: Store, read: Read) -> None:
     """Null, too: a task that returned nothing has a result of nothing, not a missing one."""
     client, verbs, _ = store
-    for n, value in enumerate([None, 0, "", [], {"a": [1, None]}, "日本"]):
+    results: list[Any] = [None, 0, "", [], {"a": [1, None]}, "日本"]
+    for n, value in enumerate(results):
         run(client, verbs.enqueue([new(f"t{n}", lease_to="w")], 100))
         run(client, verbs.settle(f"t{n}", 1, "SUCCESS", orjson.dumps(value)))
 
-        assert read(lambda records, n=n: records.get(f"t{n}")).result == value
+        assert one(read, f"t{n}").result == value

@@ -166,6 +166,8 @@ def _config(folder: Path, socket: Path, log: Path, durability: Durability) -> by
             # Without it a rewrite in progress suspends the flushing.
             ("no-appendfsync-on-rewrite", "no"),
             # Evicting a key is losing a task.
+            # Records stay packed up to texts of this size: a fifth less memory each.
+            ("hash-max-listpack-value", "1024"),
             ("maxmemory-policy", "noeviction"),
         )
     )

@@ -16,7 +16,7 @@ from celery.signals import import_modules, setup_logging
 from kombu import Exchange, Queue
 
 from ..embedded.runfile import resolve_redis_url
-from ..errors import NothingRuns
+from ..errors import NothingRuns, SettingsError
 from ..logs import configure_logging
 from ..settings import Settings, get_settings
 from ..task import TaskType, task_types
@@ -167,7 +167,14 @@ def import_task_modules(**_: Any) -> None:
     """Imports our tasks and the modules of ENCOLA_TASK_MODULES, and registers what they declare."""
     importlib.import_module("encola.tasks")
     for name in get_settings().task_modules:
-        importlib.import_module(name)
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != name and not name.startswith(f"{error.name}."):
+                raise
+            expected = "expected the name of a module that can be imported"
+            found = f"there is none called {error.name!r} here or on PYTHONPATH"
+            raise SettingsError([f"ENCOLA_TASK_MODULES={name}: {expected}; {found}"]) from None
     for task_type in task_types():
         if task_type.wire_name not in celery_app.tasks:
             add_task_type(celery_app, task_type)

@@ -11,6 +11,7 @@ means where nothing was written is the transport's business, not ours.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -26,7 +27,9 @@ from kombu.utils.encoding import bytes_to_str
 from kombu.utils.url import maybe_sanitize_url
 
 from ..errors import TooLarge
+from ..files import data_uri, read_data, write_data
 from ..record import FINISHED, TaskError, TaskRecord, TaskState, iso
+from ..settings import get_settings
 from ..store import NewTask, Settled, decode_record, encode_body, run_many
 from ..store.message import Message
 from ..store.records import encode_error
@@ -38,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 #: Groups and half-finished chords are kept so long.
 GROUP_SECONDS = 7 * 86_400
+#: Key of a result that is kept in a file.
+RESULT_FILE = "encola_result_file"
 
 
 class Backend(SyncBackendMixin, CeleryBackend):
@@ -63,6 +68,9 @@ class Backend(SyncBackendMixin, CeleryBackend):
     ) -> None:
         """Settles SUCCESS, after the chord has its part: a crash between repeats both."""
         value = self._encode_value(result if store_result and not _ignored(request) else None)
+        limit = get_settings().max_result
+        if len(value) > limit:
+            value = _in_a_file(task_id, value)
         if request is not None and request.chord:
             self.on_chord_part_return(request, state, result)
         self._settle(task_id, request, TaskState.SUCCESS, value)
@@ -231,7 +239,7 @@ class Backend(SyncBackendMixin, CeleryBackend):
         state, result = _as_celery_sees_it(record)
         children = orjson.loads(stored[b"ch"]) if b"ch" in stored else []
         if state == states.SUCCESS and stored.get(b"r"):
-            result = self.decode(stored[b"r"].decode())
+            result = self.decode(_out_of_its_file(stored[b"r"]).decode())
         return {
             "task_id": record.id,
             "status": state,
@@ -368,14 +376,13 @@ class Backend(SyncBackendMixin, CeleryBackend):
             logger.debug("Outcome %s of %s has no attempt to belong to.", state, task_id)
             return
         session = current_session()
-        children = self.current_task_children(request) or []
-        if children:
-            value_of_children = orjson.dumps(children, default=str)
-            session.client.hset(session.keys.record(task_id), "ch", value_of_children)
+        published = self.current_task_children(request)
+        children = orjson.dumps(published, default=str) if published else b""
         settled = session.insist(
-            session.verbs.settle(task_id, token, state, value, error_code=code)
+            session.verbs.settle(task_id, token, state, value, error_code=code, children=children)
         )
-        if settled is Settled.FENCED:
+        # A cancel has written REVOKED before the worker says so too.
+        if settled is Settled.FENCED and state is not TaskState.REVOKED:
             logger.warning(
                 "Task %s: the outcome %s of attempt under token %d was fenced.",
                 task_id,
@@ -409,6 +416,21 @@ class Backend(SyncBackendMixin, CeleryBackend):
         )
         enqueue = session.verbs.enqueue([new], 2**53)
         run_many(session.client, [enqueue, settle], transaction=True)
+
+
+def _in_a_file(task_id: str, value: bytes) -> bytes:
+    """A result above the limit goes to a file; the record says where, and how large it is."""
+    # An id may be any text a Celery client chose; a file's name may not.
+    name = hashlib.sha256(task_id.encode()).hexdigest()
+    uri = data_uri("results", f"{name}.json")
+    write_data(get_settings().data_dir, uri, value)
+    return orjson.dumps({RESULT_FILE: uri, "size": len(value)})
+
+
+def _out_of_its_file(value: bytes) -> bytes:
+    if not value.startswith(b'{"' + RESULT_FILE.encode()):
+        return value
+    return read_data(get_settings().data_dir, orjson.loads(value)[RESULT_FILE])
 
 
 def _token(request: Any) -> int | None:

@@ -44,6 +44,8 @@ MOST_HELD: Final = 512
 STALE_SECONDS: Final = 1.0
 #: A child that was told to stop gets so long (s) before it is killed.
 KILL_AFTER_SECONDS: Final = 1.0
+#: The word of a child that its task has ended takes less than this (s) to reach the parent.
+WORD_SECONDS: Final = 0.25
 #: Exit code of a worker that fenced itself (EX_TEMPFAIL): start another.
 EXIT_FENCED: Final = 75
 
@@ -74,6 +76,8 @@ class Lease:
         self.rate = 0.0
         """Messages ended a second, smoothed."""
         self.kill_child: Callable[[Any], None] = lambda request: None
+        self.later: Callable[..., Any] = lambda seconds, call, *args: call(*args)
+        """Calls back after some seconds; the event loop's own, once there is one."""
         self._ended = 0
         self._ticked_at = time.monotonic()
         self._renewed_at = time.monotonic()
@@ -140,9 +144,11 @@ class Lease:
                 return
             # Counted from before the call: the store's clock started no later.
             self._renewed_at = asked_at
-            for task_id, state in renewal.lost.items():
-                logger.warning("Task %s is no longer ours (%s); stopping it.", task_id, state)
-                self.stop_task(task_id)
+            for task_id in renewal.lost:
+                held_now = self.held.get(task_id)
+                if held_now is not None:
+                    # Most have just been settled by their child, and the word is on its way.
+                    self.later(WORD_SECONDS, self._stop_if_held, task_id, held_now)
             if renewal.leased > len(self.held):
                 given = self.session.run(verbs.resync(self.worker_id, list(self.held)))
                 if given:
@@ -198,6 +204,11 @@ class Lease:
         held = self.held.pop(task_id, None)
         if held is not None and held.request is not None:
             self.kill_child(held.request)
+
+    def _stop_if_held(self, task_id: str, held: Held) -> None:
+        if self.held.get(task_id) is held:
+            logger.warning("Task %s is no longer ours; stopping it.", task_id)
+            self.stop_task(task_id)
 
     def leave(self) -> None:
         """Stops in good order: what is still held goes back to its queues."""

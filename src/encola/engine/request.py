@@ -30,6 +30,8 @@ class Request(CeleryRequest):
 
     #: The child ended without writing an outcome: the store decides what it means.
     _undecided = False
+    #: Its child has been told to stop.
+    is_ending = False
     #: Waits for its rate limit, so that it is not late.
     is_rate_limited = False
 

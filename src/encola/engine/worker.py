@@ -9,6 +9,7 @@ The worker: Celery's, working under a lease.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -36,6 +37,7 @@ from .transport import Channel, Transport
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.2
+REAP_SECONDS = 0.1
 
 
 class LeaseStep(bootsteps.StartStopStep):
@@ -80,7 +82,13 @@ class LeaseStep(bootsteps.StartStopStep):
         lease: Lease = worker.encola_lease
         hub.call_repeatedly(lease.settings.heartbeat_seconds, lease.renew)
         hub.call_repeatedly(TICK_SECONDS, lease.tick)
+        lease.later = hub.call_later
         hub.call_repeatedly(lease.sweep_seconds, lease.sweep)
+        maintain = getattr(worker.pool, "maintain_pool", None)
+        if maintain is not None:
+            # Celery looks when a child's pipe closes, which is a moment before the child can
+            # be waited for, and then only every five seconds: the slot would stand idle.
+            hub.call_repeatedly(REAP_SECONDS, maintain)
         # The loop may have stood still while it reconnected.
         lease.renew()
 
@@ -125,6 +133,8 @@ class Inbox:
         if held is None or held.token != token:
             return
         logger.info("Task %s was cancelled; stopping it.", task_id)
+        # At once, and not when the event loop comes round to it: two seconds are soon over.
+        end_child(held.request)
         if self._worker.hub is not None:
             self._worker.hub.call_soon(self._lease.stop_task, task_id)
         else:
@@ -140,6 +150,17 @@ def stop_child(worker: Any, request: Any) -> None:
         worker_state.revoked.add(request.id)
         return
     request.terminate(pool, signal="TERM")
+    end_child(request)
+
+
+def end_child(request: Any) -> None:
+    """TERM now, KILL a second later if the child is still at this task. Once a request."""
+    pid = getattr(request, "worker_pid", None)
+    if pid is None or request.is_ending:
+        return
+    request.is_ending = True
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
 
     def kill() -> None:
         if _still_runs(request, pid):
@@ -169,13 +190,12 @@ def _still_runs(request: Any, pid: int) -> bool:
     return True
 
 
-class LeasedTasks(Tasks):
-    """Celery's step that makes the task consumer, with its channel bound to the lease."""
+class BindLease(bootsteps.StartStopStep):
+    """Binds the channel of Celery's task consumer to the lease: from then on it claims."""
 
-    name = "Tasks"
+    requires = (Tasks,)
 
     def start(self, c: Any) -> None:
-        super().start(c)
         if not isinstance(c.connection.transport, Transport):
             raise ImproperlyConfigured(
                 f"The broker is {c.connection.transport.driver_name!r}; expected encola's transport. "
@@ -190,8 +210,8 @@ class Consumer(CeleryConsumer):
 
     class Blueprint(CeleryConsumer.Blueprint):
         default_steps: ClassVar = [
-            "encola.engine.worker:LeasedTasks" if step.endswith(":Tasks") else step
-            for step in CeleryConsumer.Blueprint.default_steps
+            *CeleryConsumer.Blueprint.default_steps,
+            "encola.engine.worker:BindLease",
         ]
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:

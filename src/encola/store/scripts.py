@@ -267,10 +267,13 @@ class Verbs:
         *,
         error_code: str = "",
         due_ms: int | None = None,
+        children: bytes = b"",
     ) -> Call[Settled]:
         """Writes an outcome: SUCCESS with a result, FAILURE REVOKED RETRY with an error (JSON)."""
         due: Argument = "" if due_ms is None else due_ms
-        return self._call("settle", [task_id, token, state, value, error_code, due], Settled)
+        return self._call(
+            "settle", [task_id, token, state, value, error_code, due, children], Settled
+        )
 
     def confirm(self, ends: Iterable[tuple[str, int, str]]) -> Call[list[bool]]:
         """*ends*: (id, token, how); True where the end was decided by this call."""

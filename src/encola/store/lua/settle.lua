@@ -1,7 +1,8 @@
 -- Writes the outcome of an attempt, with its acknowledgement, statistics and event.
 --
 -- ARGV from 5: id, token, state (SUCCESS FAILURE REVOKED RETRY), value (JSON of the result or the error),
---   error code ('' = none), due_ms (RETRY without a next delivery of its own: when; else '')
+--   error code ('' = none), due_ms (RETRY without a next delivery of its own: when; else ''),
+--   children (JSON of the results it published, for AsyncResult; '' = none)
 -- Returns 1 written | 2 it was written before, by this very attempt | 0 fenced:
 -- not the current attempt, nothing changed | -1 unknown
 -- Events: the state
@@ -12,6 +13,7 @@ if not holds(rec, token) then
 end
 leave_place(rec)
 close_attempt(rec, state)
+if ARGV[11] ~= '' then redis.call('HSET', rec.key, 'ch', ARGV[11]) end
 if state == 'RETRY' then
   rec.retries = redis.call('HINCRBY', rec.key, 'rn', 1)
   redis.call('HSET', rec.key, 'e', value, 'ec', code)
