@@ -14,16 +14,19 @@ import asyncio
 import contextlib
 import os
 import weakref
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import redis
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from .embedded.runfile import resolve_redis_url
-from .errors import StoreFull, StoreUnavailable
+from .errors import StoreError, StoreFull, StoreUnavailable
 from .settings import get_settings
 from .store import (
+    Call,
     Enqueued,
     Keys,
     NewTask,
@@ -41,7 +44,9 @@ from .task import Options, TaskType, get_task_type, task_types
 #: Tasks in one call of the enqueue script: long enough to save round trips, short
 #: enough that nobody else waits for the server.
 BATCH: Final = 500
-#: How long to wait for the disk with ENCOLA_DURABILITY=disk, in ms.
+#: And at most so many bytes of messages, unless a single one is larger.
+BATCH_BYTES: Final = 1024 * 1024
+#: How long to wait for the disk with ENCOLA_DURABILITY=disk, in ms: less than a socket's time limit.
 DISK_MS: Final = 4_000
 
 
@@ -49,6 +54,18 @@ def make_verbs() -> Verbs:
     """The scripts for this installation's keys."""
     settings = get_settings()
     return Verbs(Keys(settings.key_prefix, settings.list_prefix))
+
+
+def in_batches(tasks: Sequence[NewTask]) -> Iterator[Sequence[NewTask]]:
+    """*tasks* in the portions of one script call: by number, and by bytes."""
+    start = size = 0
+    for end, task in enumerate(tasks):
+        size += len(task.message)
+        if end > start and (end - start == BATCH or size > BATCH_BYTES):
+            yield tasks[start:end]
+            start, size = end, len(task.message)
+    if start < len(tasks):
+        yield tasks[start:]
 
 
 # --- synchronous --------------------------------------------------------------
@@ -71,12 +88,16 @@ class Client:
         """
         settings = get_settings()
         accepted: list[Enqueued] = []
-        for start in range(0, len(tasks), BATCH):
-            call = self.verbs.enqueue(tasks[start : start + BATCH], settings.max_waiting)
-            taken: list[Enqueued] = run(self.redis, call)
-            accepted += taken
-            if settings.durability == "disk":
-                self._wait_for_disk()
+        for batch in in_batches(tasks):
+            call = self.verbs.enqueue(batch, settings.max_waiting)
+            try:
+                if settings.durability == "disk":
+                    accepted += self._run_to_disk(call)
+                else:
+                    taken: list[Enqueued] = run(self.redis, call)
+                    accepted += taken
+            except StoreUnavailable as error:
+                raise _honest(error) from error.__cause__
         return accepted
 
     def submit(self, task_type: TaskType, values: Mapping[str, Any], options: Options) -> str:
@@ -84,15 +105,19 @@ class Client:
         new = prepare(task_type, values, options, max_input=get_settings().max_body)
         return self.enqueue([new])[0].id
 
-    def _wait_for_disk(self) -> None:
-        try:
-            local, _ = self.redis.execute_command("WAITAOF", 1, 0, DISK_MS)
-        except RedisError as error:
-            raise translate(error) from error
-        if not local:
-            raise StoreUnavailable(
-                f"The task was taken, but not confirmed to be on disk within {DISK_MS / 1000:g} s."
-            )
+    def _run_to_disk(self, call: Call[list[Enqueued]]) -> list[Enqueued]:
+        for command in _as_commands(call):
+            # One pipeline is one connection: WAITAOF waits for its own connection's writes only.
+            pipeline = self.redis.pipeline(transaction=False)
+            pipeline.execute_command(*command)
+            pipeline.execute_command(*WAIT_FOR_DISK)
+            try:
+                reply, on_disk = pipeline.execute(raise_on_error=False)
+            except (RedisError, OSError) as error:
+                raise translate(error) from error
+            if not isinstance(reply, NoScriptError):
+                break
+        return _taken_to_disk(call, reply, on_disk)
 
 
 _client: Client | None = None
@@ -160,6 +185,8 @@ class LoopClient:
         self._flushing = False
         self._flush: asyncio.Task[None] | None = None
         self.ending: AsyncGenerator[None, None] | None = None
+        self.kept: dict[type, Any] = {}
+        """What else belongs to this loop, by its class."""
 
     async def run(self, call: Any) -> Any:
         """
@@ -187,8 +214,11 @@ class LoopClient:
     async def _flush_all(self) -> None:
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-                await self._send(batch)
+                waiting, self._waiting = self._waiting, []
+                sent = 0
+                for batch in in_batches([new for new, _ in waiting]):
+                    await self._send(waiting[sent : sent + len(batch)])
+                    sent += len(batch)
         finally:
             self._flushing = False
 
@@ -196,9 +226,12 @@ class LoopClient:
         settings = get_settings()
         try:
             call = self.verbs.enqueue([new for new, _ in batch], settings.max_waiting)
-            accepted = await run_async(self.redis, call)
             if settings.durability == "disk":
-                await self._wait_for_disk()
+                accepted = await self._run_to_disk(call)
+            else:
+                accepted = await run_async(self.redis, call)
+        except StoreUnavailable as error:
+            _reject(batch, _honest(error))
         except StoreFull as error:
             if len(batch) == 1:
                 _reject(batch, error)
@@ -213,15 +246,18 @@ class LoopClient:
                 if not future.done():
                     future.set_result(entry)
 
-    async def _wait_for_disk(self) -> None:
-        try:
-            local, _ = await self.redis.execute_command("WAITAOF", 1, 0, DISK_MS)
-        except RedisError as error:
-            raise translate(error) from error
-        if not local:
-            raise StoreUnavailable(
-                f"The task was taken, but not confirmed to be on disk within {DISK_MS / 1000:g} s."
-            )
+    async def _run_to_disk(self, call: Call[list[Enqueued]]) -> list[Enqueued]:
+        for command in _as_commands(call):
+            pipeline = self.redis.pipeline(transaction=False)
+            pipeline.execute_command(*command)
+            pipeline.execute_command(*WAIT_FOR_DISK)
+            try:
+                reply, on_disk = await pipeline.execute(raise_on_error=False)
+            except (RedisError, OSError) as error:
+                raise translate(error) from error
+            if not isinstance(reply, NoScriptError):
+                break
+        return _taken_to_disk(call, reply, on_disk)
 
     async def close(self) -> None:
         await self.redis.aclose()
@@ -231,6 +267,47 @@ def _reject(batch: list[tuple[NewTask, asyncio.Future[Enqueued]]], error: BaseEx
     for _, future in batch:
         if not future.done():
             future.set_exception(error)
+
+
+# --- what both have in common -----------------------------------------------------
+
+WAIT_FOR_DISK: Final = ("WAITAOF", 1, 0, DISK_MS)
+
+
+def _as_commands(call: Call[Any]) -> Iterator[tuple[Any, ...]]:
+    """The script by its name, and by its text for a server that has forgotten it."""
+    arguments = (len(call.keys), *call.keys, *call.argv)
+    yield ("EVALSHA", call.script.sha, *arguments)
+    yield ("EVAL", call.script.source, *arguments)
+
+
+def _taken_to_disk(call: Call[list[Enqueued]], reply: Any, on_disk: Any) -> list[Enqueued]:
+    """
+    Raises:
+        StoreUnavailable: the tasks were taken, and not confirmed to be on disk.
+    """
+    if isinstance(reply, BaseException):
+        raise translate(reply) from reply
+    accepted = call.decode(reply)
+    if isinstance(on_disk, BaseException):
+        raise StoreUnavailable(f"Taken, but the store cannot say that it is on disk: {on_disk}")
+    if not on_disk[0]:
+        raise StoreUnavailable(
+            f"Taken, but not confirmed to be on disk within {DISK_MS / 1000:g} s."
+        )
+    return accepted
+
+
+def _honest(error: StoreError) -> StoreError:
+    """Where only the reply is missing, nobody knows whether the task was taken, so nobody says so."""
+    cause = error.__cause__
+    lost = isinstance(cause, (RedisConnectionError, RedisTimeoutError))
+    if not lost or "connecting to" in str(cause).lower():
+        return error
+    return StoreUnavailable(
+        "The store broke off before it answered: whether the task was queued is not known. "
+        "Send it again with the same Idempotency-Key."
+    )
 
 
 _loop_clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopClient] = (
@@ -251,7 +328,7 @@ def current_loop_client() -> LoopClient:
         client = _loop_clients[loop] = LoopClient()
         # Whoever runs a loop closes its asynchronous generators before the loop itself
         # (asyncio.Runner, and so uvicorn and anyio): the one moment to close sockets in.
-        client.ending = _until_the_loop_ends(client)
+        client.ending = _until_the_loop_ends(loop, client)
         with contextlib.suppress(StopIteration):
             client.ending.__anext__().send(None)
     return client
@@ -266,11 +343,16 @@ def forget_clients() -> None:
     _loop_clients.clear()
 
 
-async def _until_the_loop_ends(client: LoopClient) -> AsyncGenerator[None, None]:
+async def _until_the_loop_ends(
+    loop: asyncio.AbstractEventLoop, client: LoopClient
+) -> AsyncGenerator[None, None]:
     """Waits, as a generator that its loop closes when it ends, and closes the client then."""
     try:
         yield
     finally:
+        if _loop_clients.get(loop) is client:
+            # Its connections and tasks name the loop, so that no weak reference would let go of it.
+            del _loop_clients[loop]
         await client.close()
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -17,6 +18,7 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from .. import __version__
 from ..client import current_loop_client, register_types
@@ -24,11 +26,13 @@ from ..engine.app import import_task_modules
 from ..errors import EncolaError
 from ..settings import get_settings
 from ..store.safety import check_info
-from . import health, mailbox, tasks
+from . import actions, health, mailbox, records, tasks
+from .answers import describe
 from .guard import Guard
 from .problems import (
     Problem,
     on_crash,
+    on_disconnect,
     on_encola_error,
     on_http_exception,
     on_problem,
@@ -108,10 +112,13 @@ def make_app() -> FastAPI:
     app.add_exception_handler(EncolaError, on_encola_error)
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(ClientDisconnect, on_disconnect)
     app.add_exception_handler(Exception, on_crash)
-    app.include_router(health.router)
-    app.include_router(mailbox.router)
-    app.include_router(tasks.router)
+    # In the order in which they are looked through: the busiest first, the route of any id last.
+    for part in (tasks, actions, records, mailbox, health):
+        app.include_router(part.router)
+    documented = functools.cache(lambda: describe(app))
+    app.openapi = documented  # type: ignore[method-assign]
     return app
 
 

@@ -12,18 +12,19 @@ Source: OWASP Cross-Site Request Forgery Prevention, "Fetch Metadata headers".
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..settings import get_settings
-from .problems import Problem, problem_response
+from .problems import SAFE_HEADERS, Problem, problem_response
 
-#: ``testserver`` is the name by which Starlette's TestClient calls an application
-#: in its own process; no resolver knows it, so no page can be served from it.
-OUR_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1", "testserver"})
+OUR_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+#: The name by which Starlette's TestClient calls an application in its own process.
+#: Over a socket it is refused as any other: a search domain may well resolve it.
+TEST_HOST: Final = "testserver"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+ELSEWHERE: Final = "Requests that change something are taken from this service's own pages only."
 
 
 class Guard:
@@ -36,36 +37,47 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        reason = refusal(scope.get("method", "GET"), Headers(scope=scope))
+        reason = refusal(scope)
         if reason:
-            await problem_response(Problem(403, "foreign_origin", reason))(scope, receive, send)
+            await refuse(reason, scope, receive, send)
             return
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.setdefault("X-Content-Type-Options", "nosniff")
-                headers.setdefault("Cache-Control", "no-store")
-                headers.setdefault("Referrer-Policy", "same-origin")
+                for name, value in SAFE_HEADERS.items():
+                    headers.setdefault(name, value)
                 headers.append("Vary", "Accept-Language")
             await send(message)
 
         await self.app(scope, receive, send_guarded)
 
 
-def refusal(method: str, headers: Headers) -> str | None:
+def refusal(scope: Scope) -> str | None:
     """Why this request is not answered, or None."""
-    host = _name(headers.get("host", ""))
-    if host not in OUR_HOSTS and host != get_settings().host:
+    headers = Headers(scope=scope)
+    named = headers.get("host", "")
+    host = _name(named)
+    if host not in OUR_HOSTS and host != get_settings().host and not _is_test(host, scope):
         return f"This service does not answer for the host {host[:100]!r}."
-    if method in SAFE_METHODS:
+    # A WebSocket opens with a GET and is bound by no same-origin rule of the browser's.
+    if scope["type"] == "http" and scope["method"] in SAFE_METHODS:
         return None
     if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-        return "Requests that change something are taken from this service's own pages only."
+        return ELSEWHERE
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != headers.get("host", ""):
-        return "Requests that change something are taken from this service's own pages only."
+    # An origin is scheme, "://" and exactly what stands in Host, or else it is not ours.
+    if origin is not None and origin.lower().partition("://")[2] != named.lower():
+        return ELSEWHERE
     return None
+
+
+async def refuse(reason: str, scope: Scope, receive: Receive, send: Send) -> None:
+    """403, also to a WebSocket: closed before it was accepted, it is answered so."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": "foreign_origin"})
+        return
+    await problem_response(Problem(403, "foreign_origin", reason))(scope, receive, send)
 
 
 def _name(host: str) -> str:
@@ -73,3 +85,8 @@ def _name(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0].lower()
+
+
+def _is_test(host: str, scope: Scope) -> bool:
+    # What a server puts here is the address of its own socket, never a name out of the request.
+    return host == TEST_HOST and (scope.get("server") or ("",))[0] == TEST_HOST

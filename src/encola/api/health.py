@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import orjson
 from fastapi import APIRouter
 from redis.exceptions import RedisError
 from starlette.responses import Response
@@ -13,37 +10,46 @@ from ..client import current_loop_client
 from ..errors import EncolaError
 from ..store.callers import translate
 from .answers import answer
+from .problems import RETRY_AFTER
+from .shapes import Health, Readiness, StoreHealth
 
 router = APIRouter(tags=["health"])
 
 
-@router.get("/health")
-async def health() -> Response:
+@router.get("/health", response_model=Health)
+async def read_health() -> Response:
     """This process answers. Asks nobody else."""
     return answer({"status": "ok"})
 
 
-@router.get("/ready")
-async def ready() -> Response:
+@router.get(
+    "/ready",
+    response_model=Readiness,
+    responses={503: {"description": "It cannot take work now.", "model": Readiness}},
+)
+async def read_readiness() -> Response:
     """The store takes writes; how many workers there are, and how many tasks in each state."""
     try:
         store, workers, states = await _look()
     except (EncolaError, RedisError) as error:
         reason = str(error if isinstance(error, EncolaError) else translate(error))
-        response = answer({"store": {"ok": False, "error": reason}, "workers": 0}, 503)
-        response.headers["Retry-After"] = "2"
+        unready: Readiness = {"store": {"ok": False, "error": reason}, "workers": 0}
+        response = answer(unready, 503)
+        response.headers["Retry-After"] = str(RETRY_AFTER)
         return response
-    return answer({"store": store, "workers": workers, "states": states})
+    ready: Readiness = {"store": store, "workers": workers, "states": states}
+    return answer(ready)
 
 
-async def _look() -> tuple[dict[str, Any], int, dict[str, int]]:
+async def _look() -> tuple[StoreHealth, int, dict[str, int]]:
     client = current_loop_client()
     keys = client.verbs.keys
     # A real write: a replica, a full disk and a full memory answer reads all the same.
     await client.redis.set(keys.named("ready"), "1", px=10_000)
-    alive = await client.redis.zrange(keys.named("workers"), 0, -1)
-    infos = await client.redis.mget([keys.worker(w.decode()) for w in alive]) if alive else []
-    hosts = [orjson.loads(info)["hostname"] for info in infos if info]
-    workers = [host for host in hosts if not host.startswith("api@")]
+    seconds, micros = await client.redis.time()
+    now_ms = seconds * 1000 + micros // 1000
+    # Scored by the end of their lease: who is past it has gone, though nobody has swept it yet.
+    alive = await client.redis.zrangebyscore(keys.named("workers"), now_ms, "+inf")
+    workers = [worker for worker in alive if not worker.startswith(b"api@")]
     counts = await client.records.count_by_state()
     return {"ok": True}, len(workers), {state.value: n for state, n in counts.items()}

@@ -1,29 +1,36 @@
 """
 Tasks that run inside the API process, under the same record and the same guarantees.
 
-    1. The task is accepted straight under this process's own lease: no worker sees it.
+    1. A place is noted, then the task is accepted straight under this loop's own
+       lease: no worker sees it.
     2. It makes one attempt after the answer has gone out.
     3. Its outcome is settled; what can be tried again goes to the queue, under its id.
 
-The lease is renewed while anything runs. An API process that dies leaves it to
-run out, and the next sweep puts its tasks on their queues.
+The lease is renewed while anything is held, and each renewal does three more things:
+what was cancelled is stopped, what was accepted and never ran here (its client went
+away in the middle of the answer) is let go, and what the store has under this lease
+and we do not hold (a reply was lost) is given back to its queue. An API process
+that dies leaves its lease to run out, and the next sweep gives its tasks back.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
 import socket
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 import orjson
 
-from ..client import current_loop_client
-from ..errors import PermanentFailure, StoreError
+from ..client import LoopClient, current_loop_client
+from ..errors import StoreError
 from ..logs import current_task_id
 from ..record import TaskError, TaskState
 from ..settings import get_settings
@@ -34,108 +41,180 @@ from ..task import RetryPolicy, next_delay
 logger = logging.getLogger(__name__)
 
 Runner = Callable[[], Awaitable[Mapping[str, Any]]]
-#: Token of the attempt that this process makes: the first, from the moment of acceptance.
-TOKEN = 1
+#: Token of the attempt that is made here: the first, from the moment of acceptance.
+TOKEN: Final = 1
+#: Tasks of one process that run at the same time: each has a connection open.
+MOST_AT_ONCE: Final = 100
+#: A cancel reaches a running task within this time (s).
+BEAT_SECONDS: Final = 1.0
+
+
+@dataclass(slots=True)
+class Held:
+    """A task under our lease."""
+
+    since: float
+    """``time.monotonic()``"""
+    is_taken_up: bool = False
+    """Its attempt has begun, or waits for its turn here."""
+    is_lost: bool = False
+    """No longer ours: cancelled, or rescued from us."""
+    work: asyncio.Future[Any] | None = None
+    """What runs; None before its turn."""
 
 
 class InProcess:
-    """The in-process tasks of one API process."""
+    """What one event loop runs itself."""
 
     def __init__(self) -> None:
-        self.worker_id = f"api@{socket.gethostname()}/{secrets.token_hex(4)}"
-        self._running: dict[str, asyncio.Task[Any]] = {}
+        self.client: LoopClient = current_loop_client()
+        self.settings = get_settings()
+        self.worker_id = new_worker_id()
+        self.held: dict[str, Held] = {}
+        self.turns = asyncio.Semaphore(MOST_AT_ONCE)
+        self._beating: asyncio.Task[None] | None = None
 
-    async def register(self) -> None:
+    def hold(self, task_id: str) -> str:
         """
-        Makes this process known to the store, so that a task may be leased to it.
+        Notes a task that is about to be accepted, and says under whose lease it goes.
 
-        Raises:
-            StoreError
+        Before, not after: a renewal in between would give back what it does not find here.
         """
-        client, settings = current_loop_client(), get_settings()
-        info = orjson.dumps({"hostname": self.worker_id.partition("/")[0], "pid": os.getpid()})
-        held = [(task_id, TOKEN) for task_id in self._running]
-        renewal = await client.run(
-            client.verbs.heartbeat(
-                self.worker_id, settings.lease_ms, held, info=info.decode(), register=True
-            )
-        )
-        for task_id in renewal.lost:
-            # Cancelled, or rescued from us: stop it.
-            self._running[task_id].cancel()
+        self.held[task_id] = Held(time.monotonic())
+        if self._beating is None:
+            self._beating = asyncio.ensure_future(self._beat())
+        return self.worker_id
+
+    def let_go(self, task_id: str) -> None:
+        """It ended, or was never accepted. If the store sees that otherwise, it gets the task back."""
+        self.held.pop(task_id, None)
 
     async def run(self, task_id: str, policy: RetryPolicy, runner: Runner) -> None:
         """Makes the one attempt. Never raises: the record says how it went."""
+        held = self.held.get(task_id)
+        if held is None:
+            return
+        held.is_taken_up = True
         reset = current_task_id.set(task_id)
         try:
-            await self._attempt(task_id, policy, runner)
+            async with self.turns:
+                await self._attempt(task_id, held, policy, runner)
         except StoreError as error:
-            # The lease runs out, and the task goes to its queue.
-            logger.warning("Task %s could not be settled: %s", task_id, error)
+            logger.warning("Task %s goes to its queue; the store was away: %s", task_id, error)
         except Exception:
-            logger.exception("Task %s", task_id)
+            logger.exception("Task %s goes to its queue; its outcome cannot be written.", task_id)
         finally:
+            self.let_go(task_id)
             current_task_id.reset(reset)
 
-    async def _attempt(self, task_id: str, policy: RetryPolicy, runner: Runner) -> None:
-        client = current_loop_client()
-        if await client.run(client.verbs.start(task_id, TOKEN)) is not Start.STARTED:
+    async def _attempt(self, task_id: str, held: Held, policy: RetryPolicy, runner: Runner) -> None:
+        started = await self.client.run(self.client.verbs.start(task_id, TOKEN))
+        if started is not Start.STARTED:
             return
-        work = asyncio.ensure_future(runner())
-        self._running[task_id] = work
-        renewing = asyncio.ensure_future(self._renew())
+        held.work = asyncio.ensure_future(runner())
         try:
-            result = await work
+            result = await held.work
         except asyncio.CancelledError:
+            if not held.is_lost:
+                # The process is stopping, and its sign-off gives the task back.
+                raise
             logger.info("Task %s was stopped.", task_id)
-            return
         except Exception as error:  # noqa: BLE001 - any error is an outcome
             await self._settle_error(task_id, policy, error)
         else:
-            value = orjson.dumps(result)
-            await self._settle(task_id, TaskState.SUCCESS, value, "", None)
-        finally:
-            del self._running[task_id]
-            renewing.cancel()
-
-    async def _renew(self) -> None:
-        """Renews while a task runs; a cancel is found by it too."""
-        beat = min(1.0, get_settings().heartbeat_seconds)
-        while True:
-            await asyncio.sleep(beat)
-            try:
-                await self.register()
-            except StoreError as error:
-                logger.warning("The lease could not be renewed: %s", error)
+            await self._settle(task_id, TaskState.SUCCESS, orjson.dumps(result))
 
     async def _settle_error(self, task_id: str, policy: RetryPolicy, error: Exception) -> None:
-        settings = get_settings()
         lines = traceback.format_exception(error)
-        text = encode_error(
-            TaskError(type(error).__qualname__, type(error).__module__, str(error), "".join(lines))
-        )
+        name, module = type(error).__qualname__, type(error).__module__
+        text = encode_error(TaskError(name, module, str(error), "".join(lines)))
         code = str(getattr(error, "error_code", "failed"))
-        most = settings.task_max_retries if policy.max_retries is None else policy.max_retries
-        if policy.admits(error) and not isinstance(error, PermanentFailure) and most > 0:
-            first = policy.first_delay or settings.task_first_delay
-            delay = next_delay(1, first, policy.max_delay)
-            await self._settle(task_id, TaskState.RETRY, text, code, delay)
-        else:
-            await self._settle(task_id, TaskState.FAILURE, text, code, None)
+        most = policy.max_retries
+        most = self.settings.task_max_retries if most is None else most
+        if most == 0 or not policy.admits(error):
+            await self._settle(task_id, TaskState.FAILURE, text, code)
+            return
+        first = policy.first_delay or self.settings.task_first_delay
+        seconds, micros = await self.client.redis.time()
+        due_ms = seconds * 1000 + micros // 1000 + next_delay(1, first, policy.max_delay) * 1000
+        await self._settle(task_id, TaskState.RETRY, text, code, round(due_ms))
 
     async def _settle(
-        self, task_id: str, state: TaskState, value: bytes, code: str, delay: float | None
+        self,
+        task_id: str,
+        state: TaskState,
+        value: bytes,
+        code: str = "",
+        due_ms: int | None = None,
     ) -> None:
-        client = current_loop_client()
-        due_ms = None
-        if delay is not None:
-            seconds, micros = await client.redis.time()
-            due_ms = round(seconds * 1000 + micros / 1000 + delay * 1000)
-        settled = await client.run(
-            client.verbs.settle(task_id, TOKEN, state, value, error_code=code, due_ms=due_ms)
+        verbs = self.client.verbs
+        settled = await self.client.run(
+            verbs.settle(task_id, TOKEN, state, value, error_code=code, due_ms=due_ms)
         )
         if settled is Settled.FENCED:
             logger.warning("Task %s: its outcome %s was fenced.", task_id, state)
 
+    # --- the lease ------------------------------------------------------------------
 
-in_process = InProcess()
+    async def _beat(self) -> None:
+        """Renews while anything is held, then signs off; also when the loop ends before that."""
+        try:
+            while self.held:
+                try:
+                    await self._renew()
+                except StoreError as error:
+                    logger.warning("The lease could not be renewed: %s", error)
+                await asyncio.sleep(min(BEAT_SECONDS, self.settings.heartbeat_seconds))
+        finally:
+            self._beating = None
+            # Under another name from here on, so that the sign-off takes nothing that is new.
+            gone, self.worker_id = self.worker_id, new_worker_id()
+            with contextlib.suppress(StoreError):  # then the lease runs out
+                await self.client.run(self.client.verbs.leave(gone))
+
+    async def _renew(self) -> None:
+        verbs, lease_ms = self.client.verbs, self.settings.lease_ms
+        self._drop_what_never_ran()
+        info = orjson.dumps({"hostname": self.worker_id.partition("/")[0], "pid": os.getpid()})
+        asked_about = [(task_id, TOKEN) for task_id in self.held]
+        renewal = await self.client.run(
+            verbs.heartbeat(
+                self.worker_id, lease_ms, asked_about, info=info.decode(), register=True
+            )
+        )
+        for task_id in renewal.lost:
+            held = self.held.get(task_id)
+            # One that is only about to be accepted has no record yet, and nothing to stop.
+            if held is not None and held.work is not None:
+                held.is_lost = True
+                held.work.cancel()
+        if renewal.leased > len(self.held):
+            given = await self.client.run(verbs.resync(self.worker_id, list(self.held)))
+            if given:
+                logger.warning("Gave back %d tasks that could not be run or settled here.", given)
+
+    def _drop_what_never_ran(self) -> None:
+        """The answer never went out, so what should follow it was not called."""
+        limit = time.monotonic() - self.settings.lease_seconds
+        for task_id, held in list(self.held.items()):
+            if not held.is_taken_up and held.since < limit:
+                self.let_go(task_id)
+
+
+def new_worker_id() -> str:
+    """Shown as ``api@host``; the rest tells one lease from the next."""
+    return f"api@{socket.gethostname()}/{secrets.token_hex(4)}"
+
+
+def current_in_process() -> InProcess:
+    """
+    The running event loop's own.
+
+    Raises:
+        NothingRuns
+    """
+    kept = current_loop_client().kept
+    if InProcess not in kept:
+        kept[InProcess] = InProcess()
+    found: InProcess = kept[InProcess]
+    return found

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import anyio.to_thread
 from fastapi import APIRouter, Query
@@ -12,8 +11,9 @@ from starlette.responses import Response
 
 from ..embedded.maildir import list_mail, raw_mail, read_mail
 from ..settings import get_settings
-from .answers import answer
+from .answers import answer, problems
 from .problems import Problem
+from .shapes import MailPage, MailView
 
 router = APIRouter(prefix="/mailbox", tags=["mailbox"])
 
@@ -22,7 +22,7 @@ def folder() -> Path:
     return get_settings().data_dir / "mail"
 
 
-@router.get("")
+@router.get("", response_model=MailPage, responses=problems(422))
 async def list_messages(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
@@ -33,10 +33,17 @@ async def list_messages(
     except ValueError as error:
         errors = [{"loc": ["query", "cursor"], "msg": str(error), "type": "cursor"}]
         raise Problem(422, "validation", "The request does not fit.", errors) from None
-    return answer({"items": [_plain(item) for item in items], "next_cursor": next_cursor})
+    return answer({"items": items, "next_cursor": next_cursor})
 
 
-@router.get("/{mail_id}.eml")
+@router.get(
+    "/{mail_id}.eml",
+    response_class=Response,
+    responses={
+        200: {"content": {"message/rfc822": {"schema": {"type": "string", "format": "binary"}}}},
+        **problems(404),
+    },
+)
 async def read_raw(mail_id: str) -> Response:
     """One mail as it came in, to be saved."""
     raw = await anyio.to_thread.run_sync(raw_mail, folder(), mail_id)
@@ -46,14 +53,10 @@ async def read_raw(mail_id: str) -> Response:
     return Response(raw, media_type="message/rfc822", headers=headers)
 
 
-@router.get("/{mail_id}")
+@router.get("/{mail_id}", response_model=MailView, responses=problems(404))
 async def read_message(mail_id: str) -> Response:
     """One mail with its text and its HTML."""
     mail = await anyio.to_thread.run_sync(read_mail, folder(), mail_id)
     if mail is None:
         raise Problem(404, "mail_not_found", "No mail has this id.")
-    return answer(_plain(mail))
-
-
-def _plain(mail: Any) -> Any:
-    return dataclasses.asdict(mail) if dataclasses.is_dataclass(mail) else mail  # type: ignore[arg-type]
+    return answer(mail)

@@ -47,6 +47,12 @@ STATUSES: Final[tuple[tuple[type[EncolaError], int], ...]] = (
     (StoreError, 503),
     (NothingRuns, 503),
 )
+#: Said of every answer; here too, because a refusal or a crash is answered outside the guard.
+SAFE_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "same-origin",
+}
 #: Seconds after which a client may try again while the store is away.
 RETRY_AFTER: Final = 2
 
@@ -74,7 +80,9 @@ def problem_response(problem: Problem) -> Response:
     }
     if problem.errors is not None:
         document["errors"] = problem.errors
-    headers = {"Retry-After": str(RETRY_AFTER)} if problem.status == 503 else {}
+    headers = dict(SAFE_HEADERS)
+    if problem.status == 503:
+        headers["Retry-After"] = str(RETRY_AFTER)
     return Response(
         orjson.dumps(document, default=str),
         status_code=problem.status,
@@ -119,6 +127,11 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     for name, value in (error.headers or {}).items():
         response.headers[name] = value
     return response
+
+
+async def on_disconnect(request: Request, error: Exception) -> Response:
+    """The client went away before its request was whole: nobody reads this, and nothing was done."""
+    return problem_response(Problem(400, "incomplete", "The request ended before its body did."))
 
 
 async def on_crash(request: Request, error: Exception) -> Response:

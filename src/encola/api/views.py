@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from ..record import Attempt, TaskRecord, TaskState, iso
-from ..task import get_task_type
+from ..task import TaskType, get_task_type
 from .language import say
+from .shapes import AttemptView, RunningTask, StatusAnswer, TaskView, TypeView
 
 
-def full(record: TaskRecord) -> dict[str, Any]:
+def full(record: TaskRecord) -> TaskView:
     """``GET /tasks/{id}``: the lesson's six fields first, then everything else."""
     return {
         "task_id": record.id,
@@ -46,16 +48,16 @@ def full(record: TaskRecord) -> dict[str, Any]:
     }
 
 
-def status(record: TaskRecord, language: str) -> dict[str, Any]:
+def status(record: TaskRecord, language: str) -> StatusAnswer:
     """``GET /tasks/status/{id}``: the lesson's shapes, with a sentence in every one."""
-    answer: dict[str, Any] = {
+    answer: StatusAnswer = {
         "task_id": record.id,
         "state": record.state,
         "status": say(record.state, language),
         "type": record.type,
     }
     if record.state is TaskState.PROCESSING:
-        progress = record.progress if isinstance(record.progress, dict) else {}
+        progress = record.progress or {}
         answer["current"] = progress.get("current", 0)
         answer["total"] = progress.get("total", 1)
         if progress.get("status"):
@@ -68,9 +70,9 @@ def status(record: TaskRecord, language: str) -> dict[str, Any]:
     return answer
 
 
-def running(record: TaskRecord) -> dict[str, Any]:
+def running(record: TaskRecord) -> RunningTask:
     """One entry of ``GET /tasks/active``."""
-    shown: dict[str, Any] = {
+    shown: RunningTask = {
         "task_id": record.id,
         "id": record.id,
         "name": record.name,
@@ -79,9 +81,22 @@ def running(record: TaskRecord) -> dict[str, Any]:
         "kwargs": record.kwargs,
         "time_start": record.started_at.timestamp() if record.started_at else None,
     }
-    if isinstance(record.progress, dict):
-        shown |= {k: record.progress[k] for k in ("current", "total") if k in record.progress}
+    progress = record.progress or {}
+    if "current" in progress:
+        shown["current"] = progress["current"]
+    if "total" in progress:
+        shown["total"] = progress["total"]
     return shown
+
+
+def task_type(declared: TaskType) -> TypeView:
+    """One entry of ``GET /tasks/types``."""
+    return {
+        "name": declared.name,
+        "queue": declared.queue,
+        "input_schema": declared.input_schema(),
+        "result_schema": declared.result_schema(),
+    }
 
 
 def task_input(record: TaskRecord) -> dict[str, Any]:
@@ -92,7 +107,7 @@ def task_input(record: TaskRecord) -> dict[str, Any]:
         return {"args": record.args, "kwargs": record.kwargs}
 
 
-def _attempt(attempt: Attempt) -> dict[str, Any]:
+def _attempt(attempt: Attempt) -> AttemptView:
     return {
         "number": attempt.number,
         "worker": attempt.worker.partition("/")[0],
@@ -109,5 +124,5 @@ def _error(record: TaskRecord) -> str | None:
     return record.error_code if record.state is TaskState.REVOKED else None
 
 
-def _iso(moment: Any) -> str | None:
+def _iso(moment: dt.datetime | None) -> str | None:
     return None if moment is None else iso(moment)

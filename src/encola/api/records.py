@@ -1,0 +1,122 @@
+"""
+Reading: how one task stands, what runs now, and lists.
+
+Routes of words come before the route of ids, which takes any: FastAPI takes the first that fits.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BeforeValidator
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..client import current_loop_client
+from ..errors import TaskNotFound
+from ..record import RUNNING, TaskRecord, TaskState
+from ..store import Filter
+from ..store.records import PAGE_LIMIT
+from ..task import task_types
+from . import views
+from .answers import answer, problems
+from .language import choose_language
+from .problems import Problem
+from .shapes import RunningTask, StatusAnswer, TaskPage, TaskView, TypeList
+
+router = APIRouter(prefix="/tasks", tags=["read"])
+
+
+def _given(value: object) -> object:
+    return value or None
+
+
+#: Any id that a Celery client may have chosen. One that cannot be an id is one that is unknown.
+TaskId = Annotated[str, Path(description="Id of a task; a slash in it may be written as %2F.")]
+FilterValue = Annotated[str | None, Query(max_length=255)]
+#: Running tasks that are shown at most.
+ACTIVE_BOUND = 5_000
+
+
+@router.get("/types", response_model=TypeList)
+async def list_types() -> Response:
+    """Every task type, with the JSON Schemas of its input and its result."""
+    types: TypeList = {"types": [views.task_type(declared) for declared in task_types()]}
+    return answer(types)
+
+
+@router.get("/active", response_model=dict[str, list[RunningTask]], responses=problems(503))
+async def list_active() -> Response:
+    """What every worker is running now, from the records; at most 5,000 tasks."""
+    by_worker: dict[str, list[RunningTask]] = {}
+    seen: set[str] = set()
+    for record in await running_records():
+        # One that reports progress between the two lists is in both.
+        if record.id not in seen:
+            seen.add(record.id)
+            node = (record.worker or "").partition("/")[0]
+            by_worker.setdefault(node, []).append(views.running(record))
+    return answer(by_worker)
+
+
+@router.get("/status/{task_id:path}", response_model=StatusAnswer, responses=problems(404, 503))
+async def read_status(request: Request, task_id: TaskId) -> Response:
+    """How a task stands: its state, and a sentence in the caller's language."""
+    return answer(views.status(await find(task_id), choose_language(request)))
+
+
+@router.get("", response_model=TaskPage, responses=problems(422, 503))
+async def list_tasks(
+    state: Annotated[TaskState | None, BeforeValidator(_given), Query()] = None,
+    type: FilterValue = None,  # noqa: A002 - the contract's name
+    user_id: FilterValue = None,
+    queue: FilterValue = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_LIMIT)] = 50,
+    cursor: Annotated[str | None, Query(max_length=100)] = None,
+) -> Response:
+    """Tasks, newest first. A filter that is given and empty is none."""
+    wanted = Filter(state, type or None, user_id or None, queue or None)
+    try:
+        page = await current_loop_client().records.page(wanted, limit, cursor or None)
+    except ValueError as error:
+        errors = [{"loc": ["query", "cursor"], "msg": str(error), "type": "cursor"}]
+        raise Problem(422, "validation", "The request does not fit.", errors) from None
+    shown: TaskPage = {
+        "items": [views.full(record) for record in page.items],
+        "next_cursor": page.next_cursor,
+    }
+    return answer(shown)
+
+
+@router.get("/{task_id:path}", response_model=TaskView, responses=problems(404, 503))
+async def read_task(task_id: TaskId) -> Response:
+    """Everything known of a task."""
+    return answer(views.full(await find(task_id)))
+
+
+async def find(task_id: str) -> TaskRecord:
+    """
+    Raises:
+        TaskNotFound
+    """
+    record = await current_loop_client().records.get(task_id)
+    if record is None:
+        raise TaskNotFound(task_id)
+    return record
+
+
+async def running_records() -> list[TaskRecord]:
+    """The tasks that run now, newest first of each state."""
+    records = current_loop_client().records
+    found: list[TaskRecord] = []
+    for state in sorted(RUNNING):
+        cursor: str | None = None
+        while len(found) < ACTIVE_BOUND:
+            page = await records.page(Filter(state=state), PAGE_LIMIT, cursor)
+            # The index was read first; some may have ended before their record was.
+            found += [record for record in page.items if record.state in RUNNING]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+    return found
