@@ -14,6 +14,7 @@ Every error encola raises on purpose.
     ├── TaskActive              the task has no outcome yet
     ├── InvalidInput            the input does not fit the task type's model
     ├── InvalidTaskId           empty, longer than 255 bytes, or starts with "{"
+    ├── InvalidQueue            a name that no queue can have
     ├── TooLarge                input or result above its limit
     ├── Fenced                  an attempt that is no longer the current one tried to write
     ├── WorkerUnknown           the store has forgotten this worker: its lease ran out
@@ -173,6 +174,17 @@ class InvalidTaskId(EncolaError):
     """A task id is 1 to 255 bytes of UTF-8 and does not start with "{"."""
 
     code = "invalid_task_id"
+
+
+class InvalidQueue(EncolaError):
+    """A name that no queue can have."""
+
+    code = "invalid_queue"
+
+    def __init__(self, queue: str, reason: str) -> None:
+        self.queue = queue
+        self.reason = reason
+        super().__init__(f"{queue[:100]!r} cannot be the name of a queue: {reason}.")
 
 
 class TooLarge(EncolaError):

@@ -13,14 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from encola.errors import InvalidTaskId
+from encola.errors import InvalidQueue, InvalidTaskId
 from encola.record import TaskError, TaskRecord, TaskState, from_ms
 from encola.store import (
     Filter,
+    Keys,
     Message,
     NewTask,
     Page,
     Records,
+    Verbs,
     connect_async,
     decode_record,
     encode_body,
@@ -295,6 +297,47 @@ def test_what_can_be_no_id_is_refused_before_it_is_sent(store: Store, task_id: s
     """Empty, longer than 255 bytes, to be taken for an envelope, or no UTF-8."""
     with pytest.raises(InvalidTaskId):
         store.verbs.enqueue([NewTask(task_id, b"", "encola", "email")], 100)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "queue"),
+    [
+        ("encola", "encola:events"),
+        ("encola", "encola:t:some-id"),
+        ("encola", "encola\x06\x163"),
+        ("encola", ""),
+        ("encola", "q" * 256),
+        ("shop", "events"),
+        ("shop", "t:some-id"),
+    ],
+)
+def test_no_queue_has_the_name_of_a_key_of_ours(namespace: str, queue: str) -> None:
+    """A push to ``encola:events`` would put an id where every script appends its event."""
+    keys = Keys(f"{namespace}:", "" if namespace == "encola" else f"{namespace}:")
+
+    with pytest.raises(InvalidQueue):
+        Verbs(keys).enqueue([NewTask("t1", b"", queue, "email")], 100)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "queue"), [("encola", "a:b"), ("shop", "orders"), ("encola", "ñandú")]
+)
+def test_other_names_are_names_of_queues(namespace: str, queue: str) -> None:
+    """A colon is a name's own business where the name is the whole key."""
+    Keys(f"{namespace}:", "" if namespace == "encola" else f"{namespace}:").check_queue(queue)
+
+
+def test_what_somebody_else_keeps_under_a_queues_name_is_left_alone(store: Store) -> None:
+    """Refused as a whole: of two tasks, the one for a free queue is not accepted either."""
+    client, verbs, _ = store
+    client.hset("basket", "apples", "3")
+    both = [NewTask("t1", b"", "encola", "email"), NewTask("t2", b"", "basket", "email")]
+
+    with pytest.raises(InvalidQueue, match="holds a hash under that name"):
+        run(client, verbs.enqueue(both, 100))
+
+    assert client.keys("encola*") == []
+    client.delete("basket")
 
 
 def test_hostile_names_of_users_and_types_are_filters_like_any_other(

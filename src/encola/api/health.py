@@ -45,7 +45,7 @@ async def _look() -> tuple[StoreHealth, int, dict[str, int]]:
     client = current_loop_client()
     keys = client.verbs.keys
     # A real write: a replica, a full disk and a full memory answer reads all the same.
-    await client.redis.set(keys.named("ready"), "1", px=10_000)
+    await client.redis.set(keys.named("probe:ready"), "1", px=10_000)
     seconds, micros = await client.redis.time()
     now_ms = seconds * 1000 + micros // 1000
     # Scored by the end of their lease: who is past it has gone, though nobody has swept it yet.

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from ..errors import (
     EncolaError,
     InvalidInput,
+    InvalidQueue,
     InvalidTaskId,
     NothingRuns,
     StoreError,
@@ -40,6 +41,7 @@ STATUSES: Final[tuple[tuple[type[EncolaError], int], ...]] = (
     (InvalidTaskId, 404),
     (TaskTypeNotFound, 422),
     (InvalidInput, 422),
+    (InvalidQueue, 422),
     (TooLarge, 413),
     (TaskFinished, 409),
     (TaskActive, 409),

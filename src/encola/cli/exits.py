@@ -24,6 +24,7 @@ _BY_ERROR: tuple[tuple[type[EncolaError], int], ...] = (
     (errors.SettingsError, USAGE),
     (errors.InvalidInput, USAGE),
     (errors.InvalidTaskId, USAGE),
+    (errors.InvalidQueue, USAGE),
     (errors.TooLarge, USAGE),
     (errors.TaskTypeNotFound, USAGE),
     (errors.TaskNotFound, UNKNOWN_ID),

@@ -60,6 +60,8 @@ class LeaseStep(bootsteps.StartStopStep):
         worker.encola_lease = lease
         worker.app.encola_lease = lease
         lease.queues = list(worker.app.amqp.queues.consume_from)
+        for queue in lease.queues:
+            lease.session.keys.check_queue(queue)
         lease.kill_child = lambda request: stop_child(worker, request)
 
     def start(self, worker: Any) -> None:
@@ -238,6 +240,7 @@ class Consumer(CeleryConsumer):
 
     def add_task_queue(self, queue: Any, *args: Any, **kwargs: Any) -> None:
         lease: Lease = self.controller.encola_lease
+        lease.session.keys.check_queue(queue)
         if queue not in lease.queues:
             lease.queues.append(queue)
         super().add_task_queue(queue, *args, **kwargs)

@@ -2,6 +2,8 @@
 The names of the keys, built here and in ``lua/_record.lua`` and nowhere else.
 
 The legend of every key, its type and content is at the top of that script.
+Every key of ours is the prefix and one of the fixed names, or has a second colon:
+by this :meth:`Keys.check_queue` tells them from the lists of queues.
 """
 
 from __future__ import annotations
@@ -9,8 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from ..errors import InvalidQueue
+
 #: How Kombu's Redis transport joins a queue's name and a priority step.
 PRIORITY_SEPARATOR: Final = "\x06\x16"
+MAX_QUEUE_BYTES: Final = 255
 PRIORITY_STEPS: Final = (0, 3, 6, 9)
 
 #: About so many events are kept in the stream.
@@ -66,6 +71,23 @@ class Keys:
 
     def chord(self, group_id: str) -> str:
         return f"{self.prefix}chord:{group_id}"
+
+    def check_queue(self, queue: str) -> None:
+        """
+        The name of a queue is the name of a list: it must not be that of a key of ours.
+
+        Raises:
+            InvalidQueue: no name, longer than 255 bytes, control characters, or a key of ours.
+        """
+        if not 0 < len(queue.encode(errors="replace")) <= MAX_QUEUE_BYTES:
+            raise InvalidQueue(queue, f"expected 1 to {MAX_QUEUE_BYTES} bytes")
+        if not queue.isprintable():
+            raise InvalidQueue(queue, "it has characters that cannot be printed")
+        key = self.list_prefix + queue
+        if key.startswith(self.prefix):
+            own = key.removeprefix(self.prefix)
+            if ":" in own or key in self.fixed():
+                raise InvalidQueue(queue, f"encola keeps {key[:100]!r} for itself")
 
     def ready(self, queue: str, step: int = 0) -> str:
         """A ready list, named as Kombu names it. *step*: 0, 3, 6 or 9."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, Final, Generic, TypeVar
 
-from ..errors import InvalidTaskId, StoreFull, TaskActive, TaskFinished, TaskNotFound
+from ..errors import InvalidQueue, InvalidTaskId, StoreFull, TaskActive, TaskFinished, TaskNotFound
 from ..record import MAX_ID_BYTES
 from .keys import Keys
 
@@ -195,16 +195,18 @@ class Verbs:
 
         Raises, on decoding:
             StoreFull: with them more than *max_waiting* would wait.
+            InvalidQueue: the server holds something else under that name.
         Raises:
-            InvalidTaskId: before anything is sent.
+            InvalidTaskId, InvalidQueue: before anything is sent.
         """
         argv: list[Argument] = [max_waiting]
         for task in tasks:
             check_id(task.id)
+            self.keys.check_queue(task.queue)
             argv += (
                 task.id,
                 task.message,
-                _one_line(task.queue),
+                task.queue,
                 task.priority,
                 _one_line(task.type),
                 _one_line(task.user_id),
@@ -220,6 +222,9 @@ class Verbs:
                     f"{reply[1]} tasks wait; ENCOLA_MAX_WAITING allows {max_waiting}. "
                     "Nothing was queued; start more workers, or try again later."
                 )
+            if reply and reply[0] == b"taken":
+                queue, kind = reply[1].decode(), reply[2].decode()
+                raise InvalidQueue(queue, f"the server holds a {kind} under that name")
             return [Enqueued(Acceptance(r[0]), r[1].decode(), int(r[2])) for r in reply]
 
         return self._call("enqueue", argv, decode)

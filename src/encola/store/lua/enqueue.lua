@@ -5,7 +5,7 @@
 --   idempotency key ('' = none), token ('' or the token of the attempt it is
 --   published from: retry and replace use the id of the task that runs),
 --   worker ('' or who holds it from the start: it goes under that lease with token 1, never on a list)
--- Returns {'full', waiting} or one entry a task:
+-- Returns {'full', waiting}, {'taken', queue, type of the key there}, or one entry a task:
 --   {1, id, created_ms} accepted | {0, id, created_ms} duplicate: nothing was done, id is the one that is kept
 --   {2, id, 0} kept as the next delivery of the attempt that published it
 -- Events: PENDING or SCHEDULED, one a task.
@@ -23,6 +23,17 @@ for a = first + 8, #ARGV, per do
   if ARGV[a] == '' then new = new + 1 end
 end
 if new > 0 and waiting + new > tonumber(ARGV[5]) then return {'full', waiting} end
+
+-- A push onto what is no list would break off here in the middle.
+local checked = {}
+for a = first, #ARGV, per do
+  local list = ready_key(ARGV[a + 2], tonumber(ARGV[a + 3]))
+  if not checked[list] then
+    checked[list] = true
+    local kind = redis.call('TYPE', list).ok
+    if kind ~= 'none' and kind ~= 'list' then return {'taken', ARGV[a + 2], kind} end
+  end
+end
 
 local out = {}
 for i = 0, tasks - 1 do
