@@ -100,7 +100,7 @@ def result(task: NewTask, n: int) -> bytes:
 
 def fill(client: redis.Redis, verbs: Verbs, count: int, first: int = 0) -> None:
     """*count* e-mails, each accepted, claimed, started and settled; every fiftieth failed."""
-    error = orjson.dumps({"type": "MailRefused", "module": "encola.tasks.smtp", "message": "no"})
+    error = orjson.dumps({"type": "MailRefused", "module": "encola.mail.answers", "message": "no"})
     run(client, verbs.heartbeat(WORKER, 3_600_000, register=True))
     for start in range(first, first + count, BATCH):
         numbers = range(start, min(start + BATCH, first + count))

@@ -80,6 +80,41 @@ def test_a_wrong_address_is_refused_without_showing_its_password(
     assert "REDIS_URL: expected an address that starts with one of redis://" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("mx.example:587", "expected smtp://[user:password@]host[:port] or smtps://…; "),
+        ("smtp://user:hunter2@", "expected smtp://[user:password@]host[:port] or smtps://…; "),
+        ("smtp://user:hun/ter2@mx.example", "expected smtp://[user:password@]host[:port] or "),
+        ("smtp://user:hunter2@mx.example?starttls=yes", "starttls is required or never, "),
+        ("smtps://user:hunter2@mx.example?retry=3", "the options of the address are starttls, "),
+    ],
+)
+def test_a_wrong_mail_server_is_found_at_the_start_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, url: str, expected: str
+) -> None:
+    """Not at the first mail; it stands in one list with whatever else is wrong."""
+    monkeypatch.setenv("ENCOLA_SMTP_URL", url)
+    monkeypatch.setenv("ENCOLA_MAIL_FROM", "Encola")
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+
+    address, sender = caught.value.problems
+    assert address.startswith(f"ENCOLA_SMTP_URL: {expected}")
+    assert "ter2" not in repr(caught.value)
+    assert "ENCOLA_MAIL_FROM=Encola: expected one @ with a name before and a domain after it" == (
+        sender
+    )
+
+
+def test_a_mail_server_that_is_empty_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that a compose file leaves empty means the embedded mailbox."""
+    monkeypatch.setenv("ENCOLA_SMTP_URL", "")
+
+    assert load_settings().smtp_url is None
+
+
 def test_any_address_but_loopback_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Closed by default: there are no credentials yet."""
     monkeypatch.setenv("ENCOLA_HOST", "0.0.0.0")

@@ -17,6 +17,8 @@ from pydantic import AliasChoices, Field, ValidationError, field_validator, mode
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .errors import SettingsError
+from .mail.address import check_sender
+from .mail.server import parse_smtp_url
 
 CommaList = Annotated[tuple[str, ...], NoDecode]
 
@@ -126,6 +128,19 @@ class Settings(BaseSettings):
                 f"expected an address that starts with one of {', '.join(s + '://' for s in REDIS_SCHEMES)}"
             )
         return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail_server(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        parse_smtp_url(value)
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _sender(cls, value: str) -> str:
+        return check_sender(value)
 
     @field_validator("log_level", "log_format", "language", "durability", mode="before")
     @classmethod

@@ -26,7 +26,8 @@ import pytest
 from encola.embedded import maildir
 from encola.embedded.mailbox import SIZE_LIMIT, MaildirWriter
 from encola.embedded.maildir import list_mail, raw_mail, read_mail
-from encola.tasks.smtp import build_message, deliver_sync
+from encola.mail.conversation import deliver_sync
+from encola.mail.message import build_message
 from support import wait_until
 
 

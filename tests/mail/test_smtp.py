@@ -27,17 +27,12 @@ from hypothesis import strategies as st
 from encola.embedded.mailbox import Mailbox
 from encola.embedded.maildir import list_mail, raw_mail, read_mail
 from encola.errors import PermanentFailure
-from encola.tasks import smtp
-from encola.tasks.smtp import (
-    MailDelayed,
-    MailRefused,
-    build_message,
-    check_address,
-    check_subject,
-    deliver,
-    deliver_sync,
-    parse_smtp_url,
-)
+from encola.mail import conversation
+from encola.mail.address import check_address
+from encola.mail.answers import MailDelayed, MailRefused
+from encola.mail.conversation import deliver, deliver_sync
+from encola.mail.message import build_message, check_subject
+from encola.mail.server import parse_smtp_url
 
 PASSWORD = "s3cret/word"
 ENCODED_PASSWORD = "s3cret%2Fword"
@@ -681,7 +676,7 @@ def test_a_password_is_not_sent_in_the_clear_to_another_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Without STARTTLS there is no login, unless it is asked for; to this machine there is."""
-    monkeypatch.setattr(smtp, "_is_loopback", lambda host: False)
+    monkeypatch.setattr(conversation, "is_loopback", lambda host: False)
     with pytest.raises(MailDelayed) as caught:
         _deliver_to({}, login="user:word@")
     allowed = _deliver_to({}, login="user:word@", options="?starttls=never")

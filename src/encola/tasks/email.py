@@ -1,7 +1,7 @@
 """
 The e-mail task: one validated address, real SMTP, a retry where it can help.
 
-:mod:`encola.tasks.smtp` writes the message and carries it; this module says
+:mod:`encola.mail` writes the message and carries it; this module says
 what its outcome means. A server that says "later" (4xx), or that cannot be
 reached, is tried again; one that says "no" (5xx) is believed, and its words
 become the task's error.
@@ -19,11 +19,14 @@ from typing_extensions import TypedDict
 
 from ..embedded.runfile import resolve_smtp_url
 from ..errors import PermanentFailure
+from ..mail.address import check_address
+from ..mail.answers import MailDelayed
+from ..mail.conversation import deliver, deliver_sync
+from ..mail.message import build_message, check_subject
 from ..record import iso
 from ..settings import get_settings
 from ..submit import new_task_id
 from ..task import RetryPolicy, TaskContext, task
-from .smtp import MailDelayed, build_message, check_address, check_subject, deliver, deliver_sync
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,96 @@
+"""
+One e-mail address: checked, and split at its @.
+
+Plain addresses only, as people have them. No name is looked up.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import idna
+
+from .text import CONTROL, whole
+
+ADDRESS_LIMIT = 254
+"""Bytes of an address. Source: RFC 3696 erratum 1690."""
+LOCAL_PART_LIMIT = 64
+"""Bytes before the @. Source: RFC 5321, 4.5.3.1.1."""
+
+_ATOM_SIGNS = frozenset("!#$%&'*+-/=?^_`{|}~")  # RFC 5322, 3.2.3  # RFC 5322, 3.2.3
+_NAMED_SENDER = re.compile(r'\s*"?([^"<>]*?)"?\s*<([^<>]*)>\s*')
+
+
+def check_address(text: str) -> str:
+    """
+    *text*, when it is exactly one e-mail address and nothing else.
+
+    Plain addresses only: no display name, no quoted part, no ``[127.0.0.1]``. Letters
+    of any script are taken on both sides of the @. No name is looked up.
+
+    Raises:
+        ValueError: it is not; the sentence says what was expected.
+    """
+    split_address(text)
+    return text
+
+
+def check_sender(text: str) -> str:
+    """
+    *text*, when it is an address alone or ``Name <address>``.
+
+    Raises:
+        ValueError: it is not; the sentence says what was expected.
+    """
+    _, address = split_sender(text)
+    check_address(address)
+    return text
+
+
+def split_sender(text: str) -> tuple[str, str]:
+    """Name (empty where there is none) and address of ``Name <address>``; the address is not checked."""
+    named = _NAMED_SENDER.fullmatch(text)
+    name, address = (named[1], named[2]) if named else ("", text)
+    if CONTROL.search(name):
+        raise ValueError("expected a sender's name without control characters")
+    return whole(name, "sender"), address
+
+
+def split_address(text: str) -> tuple[str, str]:
+    """The part before the @, and the domain in ASCII (``xn--…`` for other scripts)."""
+    if not text:
+        raise ValueError("expected an e-mail address, got nothing")
+    if CONTROL.search(text):
+        raise ValueError("an e-mail address has no line breaks or control characters")
+    if "," in text or ";" in text:
+        raise ValueError("expected one e-mail address, got a list")
+    if any(sign in '<>()" ' or sign.isspace() for sign in text):
+        raise ValueError("expected an address alone, such as ana@example.com, without name")
+    local, at, domain = text.rpartition("@")
+    if not at or not local or not domain or "@" in local:
+        raise ValueError("expected one @ with a name before and a domain after it")
+    if not all(local.split(".")) or not all(_is_in_atom(sign) for sign in local if sign != "."):
+        raise ValueError("the part before the @ has a character or a dot where none may be")
+    ascii_domain = _ascii_domain(domain)
+    if len(local.encode()) > LOCAL_PART_LIMIT:
+        raise ValueError(f"the part before the @ has more than {LOCAL_PART_LIMIT} bytes")
+    if max(len(text.encode()), len(local.encode()) + 1 + len(ascii_domain)) > ADDRESS_LIMIT:
+        raise ValueError(f"an e-mail address has at most {ADDRESS_LIMIT} bytes")
+    return local, ascii_domain
+
+
+def _is_in_atom(sign: str) -> bool:
+    if sign.isascii():
+        return sign.isalnum() or sign in _ATOM_SIGNS
+    return unicodedata.category(sign)[0] in "LMN"  # RFC 6531 allows more; nobody has it
+
+
+def _ascii_domain(domain: str) -> str:
+    try:
+        encoded = idna.encode(domain, uts46=True, std3_rules=True).decode()
+    except (idna.IDNAError, UnicodeError):
+        encoded = ""
+    if not encoded or encoded.endswith(".") or encoded.rpartition(".")[2].isdigit():
+        raise ValueError("the part after the @ is not a domain name")
+    return encoded
