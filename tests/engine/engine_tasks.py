@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -130,3 +131,10 @@ def typed(context: TaskContext, number: int, fail_times: int = 0) -> dict[str, i
 @task
 def refuses(number: int) -> int:
     raise PermanentFailure(f"{number} is not wanted", "unwanted")
+
+
+@celery_app.task
+def wait_for(gate: str) -> None:
+    """Runs until the file *gate* is there."""
+    while not os.path.exists(gate):
+        time.sleep(0.05)

@@ -79,6 +79,7 @@ def configuration() -> dict[str, Any]:
         "worker_pool_putlocks": False,
         "worker_concurrency": settings.concurrency,
         "worker_consumer": "encola.engine.worker:Consumer",
+        "worker_pool": "encola.engine.pool:TaskPool",
         # A lost child is seen by its exit, not by waiting ten seconds for its result.
         "worker_lost_wait": 1.0,
         # The lease outlives a connection: what runs goes on, and is still ours.

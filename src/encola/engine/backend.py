@@ -17,7 +17,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
-from celery import states
+from celery import current_app, signals, states
+from celery.app.trace import task_has_custom
 from celery.backends.base import Backend as CeleryBackend
 from celery.backends.base import SyncBackendMixin, _create_chord_error_with_cause
 from celery.canvas import maybe_signature
@@ -26,7 +27,7 @@ from celery.result import GroupResult, allow_join_result, result_from_tuple
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.url import maybe_sanitize_url
 
-from ..errors import TooLarge
+from ..errors import StoreError, TooLarge
 from ..files import data_uri, read_data, write_data
 from ..record import FINISHED, TaskError, TaskRecord, TaskState, iso
 from ..settings import get_settings
@@ -378,17 +379,26 @@ class Backend(SyncBackendMixin, CeleryBackend):
         session = current_session()
         published = self.current_task_children(request)
         children = orjson.dumps(published, default=str) if published else b""
-        settled = session.insist(
-            session.verbs.settle(task_id, token, state, value, error_code=code, children=children)
+        call = session.verbs.settle(
+            task_id, token, state, value, error_code=code, children=children
         )
-        # A cancel has written REVOKED before the worker says so too.
-        if settled is Settled.FENCED and state is not TaskState.REVOKED:
-            logger.warning(
-                "Task %s: the outcome %s of attempt under token %d was fenced.",
-                task_id,
-                state,
-                token,
-            )
+
+        def report(settled: Settled | StoreError) -> None:
+            if isinstance(settled, StoreError):
+                logger.error("Task %s runs again: its outcome was refused: %s", task_id, settled)
+            # A cancel has written REVOKED before the worker says so too.
+            elif settled is Settled.FENCED and state is not TaskState.REVOKED:
+                logger.warning(
+                    "Task %s: the outcome %s of attempt under token %d was fenced.",
+                    task_id,
+                    state,
+                    token,
+                )
+
+        if state is TaskState.SUCCESS and not _is_heard(request):
+            session.insist_later(call, report)
+        else:
+            report(session.insist(call))
 
     def _record_unsent(
         self, task_id: str, error: BaseException, traceback: Any, request: Any
@@ -436,6 +446,17 @@ def _out_of_its_file(value: bytes) -> bytes:
 def _token(request: Any) -> int | None:
     value = getattr(request, TOKEN_HEADER, None) if request is not None else None
     return int(value) if value else None
+
+
+def _is_heard(request: Any) -> bool:
+    """Whether somebody's code runs between this outcome and the end of the attempt, and may look."""
+    task = request.task and current_app.tasks.get(request.task)
+    return bool(
+        signals.task_success.receivers
+        or signals.task_postrun.receivers
+        or task_has_custom(task, "on_success")
+        or task_has_custom(task, "after_return")
+    )
 
 
 def _ignored(request: Any) -> bool:

@@ -40,8 +40,13 @@ FENCE_AFTER: Final = 0.8
 AHEAD_SECONDS: Final = 0.2
 #: …and never more than this many.
 MOST_HELD: Final = 512
+#: A slot that ends this many in AHEAD_SECONDS runs short tasks: some 50 ms each, or less.
+SHORT_WHEN_HELD: Final = 4
 #: What was claimed and has not started after this time (s) is given back.
 STALE_SECONDS: Final = 1.0
+#: What was sent to a child ahead of its turn, while tasks were short, and has not started after
+#: this time (s) has come to wait behind a long one: it is given back as well.
+BEHIND_SECONDS: Final = 0.25
 #: A child that was told to stop gets so long (s) before it is killed.
 KILL_AFTER_SECONDS: Final = 1.0
 #: The word of a child that its task has ended takes less than this (s) to reach the parent.
@@ -93,6 +98,16 @@ class Lease:
     @property
     def room(self) -> int:
         return self.limit - len(self.held)
+
+    @property
+    def jobs_a_child(self) -> int:
+        """One, and the next one too while tasks are short."""
+        return 2 if self.limit >= SHORT_WHEN_HELD * self.slots else 1
+
+    @property
+    def is_hungry(self) -> bool:
+        """Whether to claim now: a slot is free, or half of what it may hold; not for each task that ends."""
+        return self.room >= max(1, self.limit // 2)
 
     @property
     def sweep_seconds(self) -> float:
@@ -165,13 +180,18 @@ class Lease:
         # Half the weight on the last tick: fast enough for a burst to end before its tail waits.
         self.rate = (self.rate + self._ended / elapsed) / 2
         self._ended, self._ticked_at = 0, now
-        stale = [
+        more_than_slots = len(self.held) > self.slots
+        late = [
             (task_id, h.token)
             for task_id, h in self.held.items()
-            if now - h.claimed_at > STALE_SECONDS and not self._is_busy(h)
+            if not self._is_busy(h)
+            and (
+                (now - h.claimed_at > STALE_SECONDS and more_than_slots)
+                or (now - h.claimed_at > BEHIND_SECONDS and self._is_sent(h))
+            )
         ]
-        if stale and len(self.held) > self.slots:
-            self.release(stale)
+        if late:
+            self.release(late)
 
     def sweep(self) -> None:
         """Asks for the store's housekeeping; one asker a second does it."""
@@ -229,6 +249,13 @@ class Lease:
         return request is not None and (
             request.time_start is not None or request.is_rate_limited or request.acknowledged
         )
+
+    @staticmethod
+    def _is_sent(held: Held) -> bool:
+        """In the pipe of a child, which has not taken it up."""
+        result = getattr(held.request, "_apply_result", None)
+        job = result() if result is not None else None
+        return job is not None and getattr(job, "_scheduled_for", None) is not None
 
     def _info(self) -> str:
         return orjson.dumps(

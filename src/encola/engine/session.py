@@ -7,22 +7,44 @@ reply meant for one would be read by the other.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import redis
+from redis.exceptions import RedisError, ResponseError
+
 from ..embedded.runfile import resolve_redis_url
-from ..errors import StoreUnavailable
+from ..errors import StoreError, StoreUnavailable
 from ..settings import get_settings
 from ..store import Call, Keys, Verbs, connect, run
+from ..store.callers import run_both_on, run_on, translate
 
 R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """A call that goes out with the next one."""
+
+    call: Call[Any]
+    report: Callable[[Any], None]
+    """Is given the reply, or the error."""
 
 
 class Session:
     """Store access of one process. Not to be shared across a fork; ask :func:`current_session`."""
 
     def __init__(self) -> None:
+        self.unsent: Unsent | None = None
+        self.is_next_waiting: Callable[[], bool] = lambda: False
+        """Whether another such call is certain to follow at once; a pool's child knows."""
+        self.on_sent: Callable[[], None] = lambda: None
+        """Called when what was left for later has been answered."""
         settings = get_settings()
         self.pid = os.getpid()
         self.keys = Keys(settings.key_prefix, settings.list_prefix)
@@ -30,6 +52,7 @@ class Session:
         self.url = resolve_redis_url(settings)
         # redis-py types each reply as the union of what every protocol may give.
         self.client: Any = connect(self.url, name="encola-engine")
+        self._local = threading.local()
 
     def run(self, call: Call[R]) -> R:
         return run(self.client, call)
@@ -38,7 +61,8 @@ class Session:
         """
         Runs a call that may be made twice (start, settle), through an absence of the store.
 
-        For as long as a lease: after that the attempt is not ours any more.
+        For as long as a lease: after that the attempt is not ours any more. What was
+        left for later goes first, in the same round trip.
 
         Raises:
             StoreError
@@ -47,12 +71,62 @@ class Session:
         pause = 0.05
         while True:
             try:
-                return self.run(call)
+                return self._run_on_own(call)
             except StoreUnavailable:
                 if time.monotonic() + pause > deadline:
                     raise
                 time.sleep(pause)
                 pause = min(pause * 2, 1.0)
+
+    def insist_later(self, call: Call[R], report: Callable[[R | StoreError], None]) -> None:
+        """:meth:`insist`, together with the next call; at once when none is certain to follow."""
+        if self.is_next_waiting():
+            self.unsent = Unsent(call, report)
+        else:
+            report(self.insist(call))
+
+    def send_unsent(self) -> None:
+        """No other call follows now."""
+        unsent, self.unsent = self.unsent, None
+        if unsent is not None:
+            unsent.report(self.insist(unsent.call))
+            self.on_sent()
+
+    def _run_on_own(self, call: Call[R]) -> R:
+        """
+        On a connection that this thread keeps.
+
+        Two such calls are most of what a short task costs, and redis-py's client, with
+        its pool and its retries, would be half of each.
+        """
+        unsent = self.unsent
+        with self._own_connection() as connection:
+            if unsent is None:
+                return run_on(connection, call)
+            first, second = run_both_on(connection, unsent.call, call)
+        self.unsent = None
+        unsent.report(translate(first) if isinstance(first, ResponseError) else first)
+        self.on_sent()
+        if isinstance(second, ResponseError):
+            raise translate(second) from second
+        answer: R = second
+        return answer
+
+    @contextlib.contextmanager
+    def _own_connection(self) -> Iterator[redis.Connection]:
+        connection: redis.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self.client.connection_pool.get_connection()
+        try:
+            yield connection
+        except ResponseError as error:
+            raise translate(error) from error
+        except BaseException as error:
+            # A time limit may strike between question and answer: this answer is nobody's.
+            connection.disconnect()
+            if isinstance(error, (RedisError, OSError)):
+                raise translate(error) from error
+            raise
 
 
 _session: Session | None = None

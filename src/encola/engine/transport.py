@@ -77,7 +77,7 @@ class QoS(kombu_redis.QoS):
 
     def can_consume(self) -> bool:
         if self.channel.lease is not None:
-            return self.channel.lease.room > 0
+            return self.channel.lease.is_hungry
         return bool(super().can_consume())
 
     def append(self, message: Any, delivery_tag: str) -> None:

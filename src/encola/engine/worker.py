@@ -86,6 +86,9 @@ class LeaseStep(bootsteps.StartStopStep):
         hub.call_repeatedly(TICK_SECONDS, lease.tick)
         lease.later = hub.call_later
         hub.call_repeatedly(lease.sweep_seconds, lease.sweep)
+        loads = getattr(getattr(worker.pool, "_pool", None), "loads", None)
+        if loads is not None:
+            loads.most = lambda: lease.jobs_a_child
         maintain = getattr(worker.pool, "maintain_pool", None)
         if maintain is not None:
             # Celery looks when a child's pipe closes, which is a moment before the child can

@@ -56,7 +56,7 @@ local function index_key(tenant, kind, value) return P .. 'i:' .. tenant .. ':' 
 
 -- The parts of a record that the scripts work with; nil when there is none.
 local function load(id)
-  local f = redis.call('HMGET', record_key(id), 'x', 'st', 'w', 'dl', 'c', 'rn', 'sa', 'an', 'pl')
+  local f = redis.call('HMGET', record_key(id), 'x', 'st', 'w', 'dl', 'c', 'rn', 'sa', 'an', 'pl', 'rd')
   if not f[1] then return nil end
   local queue, priority, type, user, tenant, created, n =
     string.match(f[1], '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
@@ -66,7 +66,7 @@ local function load(id)
     created = tonumber(created), n = n,
     state = f[2], worker = f[3] or nil, token = tonumber(f[4] or 0), crashes = tonumber(f[5] or 0),
     retries = tonumber(f[6] or 0), started = tonumber(f[7] or nil), attempt = tonumber(f[8] or 0),
-    place = f[9] or nil,
+    place = f[9] or nil, ready_since = tonumber(f[10] or nil),
   }
 end
 
@@ -102,16 +102,21 @@ local function delayed_state(rec) return rec.retries > 0 and 'RETRY' or 'SCHEDUL
 -- one that is lost costs a poll, never a task.
 local function wake(queue)
   local key = P .. 'wake:' .. queue
-  if redis.call('LLEN', key) == 0 then redis.call('LPUSH', key, '1') end
-  redis.call('PEXPIRE', key, 60000)
+  if redis.call('LLEN', key) == 0 then
+    redis.call('LPUSH', key, '1')
+    redis.call('PEXPIRE', key, 60000)
+  end
 end
 
 local function count(rec, what)
   local minute = math.floor(NOW / 60000)
   local key = P .. 'stats:' .. minute
   local prefix = rec.type .. '\31' .. rec.queue .. '\31'
-  for _, name in ipairs(what) do redis.call('HINCRBY', key, prefix .. name, 1) end
-  redis.call('PEXPIRE', key, STATS_MS)
+  local is_first = false
+  for _, name in ipairs(what) do
+    if redis.call('HINCRBY', key, prefix .. name, 1) == 1 then is_first = true end
+  end
+  if is_first then redis.call('PEXPIRE', key, STATS_MS) end
 end
 
 -- Histogram bucket of a time: k holds [2^(k-1), 2^k) ms, 0 holds less than 1 ms.
@@ -170,7 +175,7 @@ end
 local function close_attempt(rec, outcome)
   if not rec.started then return end
   local entry = cjson.encode({rec.attempt, rec.worker or '', rec.started, NOW, outcome, rec.token})
-  local before = redis.call('HGET', rec.key, 'at')
+  local before = rec.attempt > 1 and redis.call('HGET', rec.key, 'at')
   -- A task that is requeued for ever keeps its latest attempts, about a hundred.
   if before and #before > MAX_ATTEMPTS_BYTES then
     before = string.match(before, '%],(%[.*)$', #before - math.floor(MAX_ATTEMPTS_BYTES / 2)) or nil
@@ -181,7 +186,6 @@ end
 -- Settled, or dead: nothing will run it again but a person.
 -- field: 'r' (result) or 'e' (error), with its JSON; code: the stable word of an error, or ''.
 local function to_finished(rec, state, field, value, code, dead)
-  local wait_from = redis.call('HMGET', rec.key, 'rd', 'ws')
   set_state(rec, state)
   local set = {'st', state, 'f', NOW}
   if field ~= '' and value ~= '' then
@@ -205,7 +209,7 @@ local function to_finished(rec, state, field, value, code, dead)
   local counters = {state}
   if rec.started then
     counters[#counters + 1] = 'r' .. bucket(NOW - rec.started)
-    if wait_from[1] then counters[#counters + 1] = 'w' .. bucket(rec.started - tonumber(wait_from[1])) end
+    if rec.ready_since then counters[#counters + 1] = 'w' .. bucket(rec.started - rec.ready_since) end
   end
   count(rec, counters)
   rec.worker, rec.place = nil, dead and 'dead' or nil

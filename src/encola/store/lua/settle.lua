@@ -26,6 +26,6 @@ if state == 'RETRY' then
   return 1
 end
 -- Under the last failure of a task that then succeeded there is nothing to explain.
-if state == 'SUCCESS' then redis.call('HDEL', rec.key, 'e', 'ec') end
+if state == 'SUCCESS' and rec.retries > 0 then redis.call('HDEL', rec.key, 'e', 'ec') end
 to_finished(rec, state, state == 'SUCCESS' and 'r' or 'e', value, code, false)
 return 1

@@ -1,0 +1,156 @@
+"""
+Celery's prefork pool, whose children find their next short task waiting for them.
+
+Celery's fair scheduling hands a child its next job when the last one's end has come
+back: right for long tasks, for nothing then waits behind one while another child is
+idle. For tasks of a millisecond the way to the parent and back is half of a child's
+time. Here a child may have as many jobs as the lease says: one, or two while tasks
+are short. One that comes to wait behind a long task all the same is given back to
+the store by the lease, and its late start refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import billiard.pool
+from billiard.pool import READY
+from celery.concurrency.asynpool import AsynPool as CeleryAsynPool
+from celery.concurrency.asynpool import Worker as CeleryChild
+from celery.concurrency.prefork import TaskPool as CeleryTaskPool
+
+from .session import Session, current_session
+
+#: After a child has closed its pipe, look so many seconds later whether it can be waited for.
+#: It closes it a moment before; Celery would look again five seconds later.
+REAP_AFTER: Final = (0.002, 0.01, 0.05)
+
+# A child that has run its thousand tasks looks at this interval (s) whether the parent has read
+# its last word: at billiard's 0.1 s the slot would stand idle a tenth of each second of short tasks.
+billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_INTERVAL = 0.002
+billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 15_000
+
+
+class Loads:
+    """How many jobs each child has, by its pipe. Stands in for Celery's set of busy children."""
+
+    def __init__(self) -> None:
+        self.most: Callable[[], int] = lambda: 1
+        """How many one may have."""
+        self._jobs: dict[int, int] = {}
+
+    def add(self, pipe: int) -> None:
+        """It was sent a job."""
+        self._jobs[pipe] = self._jobs.get(pipe, 0) + 1
+
+    def end(self, pipe: int) -> None:
+        """One of its jobs has ended."""
+        left = self._jobs.get(pipe, 0) - 1
+        if left > 0:
+            self._jobs[pipe] = left
+        else:
+            self._jobs.pop(pipe, None)
+
+    def discard(self, pipe: int) -> None:
+        """The child is gone, and what it had not begun goes to another."""
+        self._jobs.pop(pipe, None)
+
+    def intersection_update(self, pipes: Iterable[int]) -> None:
+        """Of all, only these run something: the rest was forgotten with a broken connection."""
+        kept = set(pipes)
+        self._jobs = {pipe: 1 for pipe in self._jobs if pipe in kept}
+
+    def __contains__(self, pipe: int) -> bool:
+        """Whether it has as many as it may."""
+        return self._jobs.get(pipe, 0) >= self.most()
+
+    def __len__(self) -> int:
+        most = self.most()
+        return sum(jobs >= most for jobs in self._jobs.values())
+
+
+class Outbox:
+    """A child's words to its parent. While an outcome is unsent they wait: it comes before them."""
+
+    def __init__(self, outq: Any, session: Session) -> None:
+        self._outq = outq
+        self._session = session
+        self._waiting: list[Any] = []
+        self.ended = 0
+        """Jobs that have ended in this child."""
+
+    def put(self, word: Any) -> None:
+        if word[0] == READY:
+            self.ended += 1
+        if self._session.unsent is None:
+            self._outq.put(word)
+        else:
+            self._waiting.append(word)
+
+    def flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for word in waiting:
+            self._outq.put(word)
+
+
+class Child(CeleryChild):
+    """
+    What runs in a child.
+
+    The outcome of a short task goes to the store together with the start of the next,
+    in one round trip, where the next is there already. The parent hears of the end only
+    then: until the outcome is written the task is held, and nobody else runs it.
+    """
+
+    outq: Any
+    _outbox: Outbox
+
+    def workloop(self, *args: Any, **kwargs: Any) -> Any:
+        session = current_session()
+        self.outq = self._outbox = Outbox(self.outq, session)
+        session.is_next_waiting = self._is_next_waiting
+        session.on_sent = self._outbox.flush
+        return super().workloop(*args, **kwargs)
+
+    def _is_next_waiting(self) -> bool:
+        """Asked while a job is about to end."""
+        is_last = self.maxtasks is not None and self._outbox.ended + 1 >= self.maxtasks
+        return not is_last and not self.max_memory_per_child and self.inq._poll(0)
+
+    def _make_protected_receive(self, conn: Any) -> Callable[[], Any]:
+        receive: Callable[[], Any] = super()._make_protected_receive(conn)
+
+        def receive_or_send() -> Any:
+            if current_session().unsent is not None and not self.inq._poll(0):
+                current_session().send_unsent()
+            return receive()
+
+        return receive_or_send
+
+    def _ensure_messages_consumed(self, completed: int) -> bool:
+        current_session().send_unsent()
+        return bool(super()._ensure_messages_consumed(completed=completed))
+
+
+class AsynPool(CeleryAsynPool):
+    """Celery's pool of forked children."""
+
+    Worker = Child
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Before the event loop's handlers are made, each of which keeps a reference.
+        self.loads = self._busy_workers = Loads()
+        self._mark_worker_as_available = self.loads.end
+
+    def _event_process_exit(self, hub: Any, proc: Any) -> None:
+        super()._event_process_exit(hub, proc)
+        for seconds in REAP_AFTER:
+            hub.call_later(seconds, self.maintain_pool)
+
+
+class TaskPool(CeleryTaskPool):
+    """What ``worker_pool`` names."""
+
+    Pool = AsynPool

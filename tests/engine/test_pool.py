@@ -1,0 +1,132 @@
+"""Children that have their next short task waiting: faster, and nothing else is different."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from encola.engine.pool import Loads, Outbox
+from encola.engine.session import Unsent
+from encola.record import TaskState
+from harness import Bench
+from support import wait_until
+
+LIMIT = 30
+
+
+def states(bench: Bench, ids: list[str]) -> set[TaskState]:
+    records = [bench.record(task_id) for task_id in ids]
+    return {record.state for record in records if record is not None}
+
+
+def test_a_child_is_busy_when_it_has_as_many_jobs_as_it_may() -> None:
+    """One while tasks are long; Celery's pool asks for membership and length."""
+    loads = Loads()
+    loads.add(7)
+    assert (True, 1) == (7 in loads, len(loads))
+
+    loads.most = lambda: 2
+    assert (False, 0) == (7 in loads, len(loads))
+
+    loads.add(7)
+    assert (True, 1) == (7 in loads, len(loads))
+
+    loads.end(7)
+    loads.end(7)
+    loads.end(7)
+    loads.most = lambda: 1
+    assert (False, 0) == (7 in loads, len(loads))
+
+
+def test_a_child_that_is_gone_has_no_jobs() -> None:
+    loads = Loads()
+    for pipe in (7, 7, 8, 8):
+        loads.add(pipe)
+    loads.discard(7)
+    assert (False, True) == (7 in loads, 8 in loads)
+
+    loads.intersection_update({9})
+    assert False is (8 in loads)
+
+
+def test_the_parent_hears_of_an_end_after_the_store() -> None:
+    """Told before, it would let go of a task whose outcome nobody has yet."""
+
+    class Session:
+        unsent: Unsent | None = None
+
+    class Queue:
+        words: list[Any] = []  # noqa: RUF012 - one queue, one test
+
+        def put(self, word: Any) -> None:
+            self.words.append(word)
+
+    session, queue = Session(), Queue()
+    outbox = Outbox(queue, session)  # type: ignore[arg-type]  # all it asks of a session
+    session.unsent = Unsent(None, print)  # type: ignore[arg-type]  # what it holds is not looked at
+    outbox.put((1, "the end of one"))
+    outbox.put((0, "the start of the next"))
+    assert [] == queue.words
+
+    session.unsent = None
+    outbox.flush()
+    assert [(1, "the end of one"), (0, "the start of the next")] == queue.words
+
+
+@pytest.fixture(scope="module")
+def busy(bench: Bench, tasks: Any) -> list[str]:
+    """A few hundred short tasks: from here on the pool knows that tasks are short."""
+    return [tasks.add.delay(n, 1).id for n in range(400)]
+
+
+def test_no_outcome_waits_for_the_end_of_a_long_task(
+    bench: Bench, tasks: Any, busy: list[str], tmp_path: Path
+) -> None:
+    """
+    Short ones, then two that hold both children, then short ones again.
+
+    Those before have their outcome while the long ones run, though it may have gone
+    out with the start of a long one; those behind run as soon as there is a child.
+    """
+    gate = tmp_path / "gate"
+    before = [tasks.add.delay(n, 1).id for n in range(100)]
+    long = [tasks.wait_for.delay(str(gate)).id for _ in range(2)]
+    behind = [tasks.add.delay(n, 1).id for n in range(20)]
+
+    wait_until(
+        lambda: states(bench, busy + before) == {TaskState.SUCCESS},
+        description="all short tasks before the long ones have their outcome",
+        timeout=LIMIT,
+    )
+    wait_until(
+        lambda: states(bench, long) == {TaskState.STARTED},
+        description="the long ones run",
+        timeout=LIMIT,
+    )
+    gate.touch()
+    bench.wait_finished(LIMIT, behind + long)
+    assert {TaskState.SUCCESS} == states(bench, behind + long)
+
+
+def test_a_short_task_does_not_wait_behind_a_long_one_while_a_child_is_idle(
+    bench: Bench, tasks: Any, busy: list[str], tmp_path: Path
+) -> None:
+    """One that was sent to the wrong child is given back, and another child runs it."""
+    gate = tmp_path / "gate"
+    long = tasks.wait_for.delay(str(gate)).id
+    short = [tasks.add.delay(n, 1).id for n in range(50)]
+
+    try:
+        wait_until(
+            lambda: states(bench, short) == {TaskState.SUCCESS},
+            description="all short tasks run while the long one does",
+            timeout=LIMIT,
+        )
+        assert {TaskState.STARTED} == states(bench, [long])
+    finally:
+        gate.touch()
+    bench.wait_finished(LIMIT, [long])
+    attempts = [len(record.attempts) for task_id in short if (record := bench.record(task_id))]
+    assert {1} == set(attempts)
