@@ -11,10 +11,8 @@ nothing to close).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import weakref
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import redis
@@ -24,6 +22,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from .embedded.runfile import resolve_redis_url
 from .errors import StoreError, StoreFull, StoreUnavailable
+from .loops import forget_loops, of_this_loop
 from .settings import get_settings
 from .store import (
     Call,
@@ -184,7 +183,6 @@ class LoopClient:
         self._waiting: list[tuple[NewTask, asyncio.Future[Enqueued]]] = []
         self._flushing = False
         self._flush: asyncio.Task[None] | None = None
-        self.ending: AsyncGenerator[None, None] | None = None
         self.kept: dict[type, Any] = {}
         """What else belongs to this loop, by its class."""
 
@@ -310,11 +308,6 @@ def _honest(error: StoreError) -> StoreError:
     )
 
 
-_loop_clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopClient] = (
-    weakref.WeakKeyDictionary()
-)
-
-
 def current_loop_client() -> LoopClient:
     """
     The running event loop's client.
@@ -322,16 +315,7 @@ def current_loop_client() -> LoopClient:
     Raises:
         NothingRuns
     """
-    loop = asyncio.get_running_loop()
-    client = _loop_clients.get(loop)
-    if client is None:
-        client = _loop_clients[loop] = LoopClient()
-        # Whoever runs a loop closes its asynchronous generators before the loop itself
-        # (asyncio.Runner, and so uvicorn and anyio): the one moment to close sockets in.
-        client.ending = _until_the_loop_ends(loop, client)
-        with contextlib.suppress(StopIteration):
-            client.ending.__anext__().send(None)
-    return client
+    return of_this_loop(LoopClient)
 
 
 def forget_clients() -> None:
@@ -340,20 +324,7 @@ def forget_clients() -> None:
     if _client is not None:
         _client.redis.close()
     _client = None
-    _loop_clients.clear()
-
-
-async def _until_the_loop_ends(
-    loop: asyncio.AbstractEventLoop, client: LoopClient
-) -> AsyncGenerator[None, None]:
-    """Waits, as a generator that its loop closes when it ends, and closes the client then."""
-    try:
-        yield
-    finally:
-        if _loop_clients.get(loop) is client:
-            # Its connections and tasks name the loop, so that no weak reference would let go of it.
-            del _loop_clients[loop]
-        await client.close()
+    forget_loops(LoopClient)
 
 
 async def register_types() -> None:

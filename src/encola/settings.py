@@ -86,6 +86,10 @@ class Settings(BaseSettings):
     """Sender of the mail we send."""
     smtp_timeout_seconds: float = Field(30.0, gt=0, le=600)
     """How long each step of an SMTP conversation may take."""
+    smtp_idle_seconds: float = Field(10.0, ge=0, le=300)
+    """How long a connection to the mail server is kept for the next mail; 0: one for each mail."""
+    smtp_mails_per_connection: int = Field(100, ge=1, le=10_000)
+    """A kept connection is replaced after so many mails."""
 
     task_time_limit: float | Literal["none"] = 30 * 60
     """Hard limit of a task's run, in seconds; ``none``: no limit."""

@@ -26,7 +26,7 @@ import pytest
 from encola.embedded import maildir
 from encola.embedded.mailbox import SIZE_LIMIT, MaildirWriter
 from encola.embedded.maildir import list_mail, raw_mail, read_mail
-from encola.mail.conversation import deliver_sync
+from encola.mail.delivery import deliver_sync
 from encola.mail.message import build_message
 from support import wait_until
 

@@ -1,19 +1,16 @@
 """
-A mail, handed to a mail server.
+One conversation with a mail server: opened once, and any number of mails handed over in it.
 
-Knows nothing of tasks, queues or settings; :mod:`encola.tasks.email` decides what an
-outcome means for a task. A delivery goes like this:
+1. Connect (``smtps://``: with TLS from the start) and greet.
+2. ``smtp://``: go over to TLS when the server offers it, and greet again.
+3. Log in, where the address has credentials; never in the clear to another machine.
+4. For each mail: sender, recipient, content. The server's 250 to the last one means that
+   it is taken; what happens after that can no longer make it fail.
+5. Say goodbye, or, where nobody knows what the other side has heard, hang up.
 
-1. Read the server's address. A wrong one fails before anything is sent.
-2. Connect (``smtps://``: with TLS from the start) and greet.
-3. ``smtp://``: go over to TLS when the server offers it, and greet again.
-4. Log in, where the address has credentials; never in the clear to another machine.
-5. Sender, recipient, mail. The server's 250 to the last one means that it is sent;
-   what happens after that can no longer make it fail.
-
-A connection that breaks between the mail and its 250 leaves open whether it was
-taken. It is tried again, under the same Message-ID, so that two copies can be told
-to be one.
+A conversation that was used before may have ended without a word. Whatever goes wrong in
+it before the first byte of a mail's content is :class:`Stale`, and the mail may go over
+another one: nothing of it was sent. After that it is never sent again from here.
 """
 
 from __future__ import annotations
@@ -23,43 +20,108 @@ import re
 import socket
 import ssl
 from contextlib import suppress
-from email.message import EmailMessage
 
 import aiosmtplib
 
 from encola.errors import PermanentFailure
 
-from .answers import MailDelayed, MailRefused, explain
-from .message import POLICY
-from .server import SmtpServer, is_loopback, parse_smtp_url
+from .answers import MailDelayed, MailRefused
+from .message import Letter
+from .server import SmtpServer, is_loopback
 
 GOODBYE_SECONDS = 2.0
 """How long we wait for the answer to QUIT, which changes nothing any more."""
+HANGS_UP = 421
+"""The server closes the connection. Source: RFC 5321, 3.8."""
 
 
-async def deliver(
-    message: EmailMessage,
-    *,
-    smtp_url: str,
+class Stale(Exception):  # a state of the connection, caught where it is kept
+    """A conversation that was used before has ended; nothing of the mail has been sent."""
+
+
+class Conversation:
+    """An open connection to a mail server, greeted and logged in."""
+
+    def __init__(self, server: SmtpServer, client: aiosmtplib.SMTP) -> None:
+        self._server = server
+        self._client = client
+        self._transport = client.transport
+        self._is_clean = True
+        self.mails = 0
+        """Handed over in it so far, taken or refused."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the server is still there, as far as is known."""
+        return self._client.is_connected
+
+    async def hand_over(self, letter: Letter) -> None:
+        """
+        Coming back means that the server took it.
+
+        Raises:
+            Stale: not sent, and may go over another conversation.
+            MailRefused: the server cannot take such an address.
+            aiosmtplib.SMTPException, OSError: see :func:`.answers.explain`.
+        """
+        is_used, self.mails = self.mails > 0, self.mails + 1
+        try:
+            await self._address(letter)
+        except (aiosmtplib.SMTPException, OSError) as error:
+            if is_used and not _is_about_the_recipient(error):
+                raise Stale from error
+            raise
+        await self._client.data(letter.content)
+        self._is_clean = True
+
+    async def _address(self, letter: Letter) -> None:
+        client = self._client
+        if letter.is_unicode and not client.supports_extension("smtputf8"):
+            raise MailRefused(
+                f"The mail server {self._server} takes no address with characters "
+                f"such as those in {letter.to}."
+            )
+        if not self._is_clean:
+            await client.rset()
+        self._is_clean = False
+        encoding = "utf-8" if letter.is_unicode else "ascii"
+        options = ["SMTPUTF8", "BODY=8BITMIME"] if letter.is_unicode else []
+        if client.supports_extension("size"):
+            # Too large a mail is refused before it is sent.
+            options.append(f"SIZE={len(letter.content)}")
+        await client.mail(letter.sender, options=options, encoding=encoding)
+        await client.rcpt(letter.to, encoding=encoding)
+
+    async def leave(self) -> None:
+        """Say goodbye; a server that is slow to answer changes nothing."""
+        limit = min(self._client.timeout or GOODBYE_SECONDS, GOODBYE_SECONDS)
+        try:
+            with suppress(aiosmtplib.SMTPException, OSError):
+                await self._client.quit(timeout=limit)
+        finally:
+            self.hang_up()
+        await asyncio.sleep(0)  # the sockets close in the loop's next round
+
+    def hang_up(self) -> None:
+        """Close the connection without a word: the server drops what it has of a mail."""
+        transport = self._client.transport or self._transport
+        self._client.close()
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.abort()  # else TLS waits for the server's farewell, beyond the loop's end
+
+
+async def open_conversation(
+    server: SmtpServer,
     timeout: float,  # noqa: ASYNC109  # of each step, not of the whole
-) -> None:
+) -> Conversation:
     """
-    Hand *message* to the server at *smtp_url*; coming back means that it took it.
-
-    Args:
-        smtp_url: see :func:`parse_smtp_url`.
-        timeout: seconds for each step, of which there are at most ten.
+    Connect to *server*, greet it and log in.
 
     Raises:
-        MailRefused: the server said no, in the error's text with its own words.
-        MailDelayed: it said "later", or could not be reached.
-        PermanentFailure: *smtp_url* is wrong (``mail_settings``).
+        PermanentFailure: the file that ``ca`` names cannot be used.
+        MailRefused, MailDelayed: there is no safe way to go on.
+        aiosmtplib.SMTPException, OSError: see :func:`.answers.explain`.
     """
-    try:
-        server = parse_smtp_url(smtp_url)
-        trusted = await asyncio.to_thread(own_trust, server) if server.ca else None
-    except ValueError as error:
-        raise PermanentFailure(f"ENCOLA_SMTP_URL: {error}", "mail_settings") from None
     client = aiosmtplib.SMTP(
         hostname=server.host,
         port=server.port,
@@ -68,54 +130,27 @@ async def deliver(
         use_tls=server.is_tls,
         start_tls=False,  # ours to decide, below
         validate_certs=server.is_verified,
-        tls_context=trusted,
+        tls_context=await asyncio.to_thread(_own_trust, server) if server.ca else None,
     )
-    failure: Exception | None = None
     try:
-        await _converse(client, server, message)
-    except (aiosmtplib.SMTPException, OSError) as error:
-        failure = explain(error, server, timeout)
-    finally:
-        await _leave(client, timeout)
-    # Raised outside of the handler: the library's error would come along as the
-    # context, and it holds the server's words before the password is taken out.
-    if failure is not None:
-        raise failure
+        await client.connect()
+        await _greet(client)
+        if not server.is_tls and server.starttls != "never":
+            await _start_tls(client, server)
+        if server.user is not None:
+            await _log_in(client, server, server.user)
+    except (aiosmtplib.SMTPException, MailRefused, MailDelayed):
+        await Conversation(server, client).leave()
+        raise
+    except BaseException:
+        Conversation(server, client).hang_up()
+        raise
+    return Conversation(server, client)
 
 
-def deliver_sync(message: EmailMessage, *, smtp_url: str, timeout: float) -> None:
-    """
-    :func:`deliver`, where there is no event loop: in a worker's child.
-
-    A loop of its own for each mail. One kept for the life of the process would have to
-    survive forks and a time limit that breaks out of its middle; a new one costs well
-    under a millisecond.
-    """
-    asyncio.run(deliver(message, smtp_url=smtp_url, timeout=timeout))
-
-
-async def _converse(client: aiosmtplib.SMTP, server: SmtpServer, message: EmailMessage) -> None:
-    sender, to = (str(message[name].addresses[0].addr_spec) for name in ("From", "To"))
-    is_unicode = not (sender + to).isascii()
-    encoding = "utf-8" if is_unicode else "ascii"
-    mail = message.as_bytes(policy=POLICY.clone(utf8=is_unicode))
-
-    await client.connect()
-    await _greet(client)
-    if not server.is_tls and server.starttls != "never":
-        await _start_tls(client, server)
-    if server.user is not None:
-        await _log_in(client, server, server.user)
-    if is_unicode and not client.supports_extension("smtputf8"):
-        raise MailRefused(
-            f"The mail server {server} takes no address with characters such as those in {to}."
-        )
-    options = ["SMTPUTF8", "BODY=8BITMIME"] if is_unicode else []
-    if client.supports_extension("size"):
-        options.append(f"SIZE={len(mail)}")  # too large a mail is refused before it is sent
-    await client.mail(sender, options=options, encoding=encoding)
-    await client.rcpt(to, encoding=encoding)
-    await client.data(mail)
+def _is_about_the_recipient(error: Exception) -> bool:
+    """Whether the server answered to RCPT, and would say the same in another conversation."""
+    return isinstance(error, aiosmtplib.SMTPRecipientRefused) and error.code != HANGS_UP
 
 
 async def _greet(client: aiosmtplib.SMTP) -> None:
@@ -172,23 +207,12 @@ async def _log_in(client: aiosmtplib.SMTP, server: SmtpServer, user: str) -> Non
     raise refusal or MailRefused(f"The mail server {server} offers no way to log in that we know.")
 
 
-async def _leave(client: aiosmtplib.SMTP, limit: float) -> None:
-    transport = client.transport
-    if client.is_connected:
-        # The outcome is known; a server that is slow to say goodbye must not change it.
-        with suppress(aiosmtplib.SMTPException, OSError):
-            await client.quit(timeout=min(limit, GOODBYE_SECONDS))
-    client.close()
-    if isinstance(transport, asyncio.WriteTransport):
-        transport.abort()  # else TLS waits for the server's farewell, beyond the loop's end
-        await asyncio.sleep(0)
-
-
-def own_trust(server: SmtpServer) -> ssl.SSLContext:
+def _own_trust(server: SmtpServer) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=server.ca)
     except OSError as error:  # ssl.SSLError is one
-        raise ValueError(f"the file in ca cannot be used: {error.strerror or error}") from None
+        text = f"ENCOLA_SMTP_URL: the file in ca cannot be used: {error.strerror or error}"
+        raise PermanentFailure(text, "mail_settings") from None
 
 
 def _own_name() -> str:

@@ -17,12 +17,23 @@ from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
+from typing import NamedTuple
 
 from .address import split_address, split_sender
 from .text import CONTROL, whole
 
 # Without 8-bit parts a mail arrives unchanged through servers of any age.
 POLICY = policy.SMTP.clone(cte_type="7bit")
+
+
+class Letter(NamedTuple):
+    """A mail as a server is given it: whom it is from and for, and its bytes."""
+
+    sender: str
+    to: str
+    content: bytes
+    is_unicode: bool
+    """An address has characters beyond ASCII before its @; only some servers take it."""
 
 
 def check_subject(text: str) -> str:
@@ -70,6 +81,14 @@ def build_message(
     page = _page(body) if html is None else whole(html, "HTML")
     message.add_alternative(page, subtype="html", cte=_encoding(page))
     return message
+
+
+def as_letter(message: EmailMessage) -> Letter:
+    """*message*, of :func:`build_message`, in bytes."""
+    sender, to = (str(message[name].addresses[0].addr_spec) for name in ("From", "To"))
+    is_unicode = not (sender + to).isascii()
+    content = message.as_bytes(policy=POLICY.clone(utf8=is_unicode))
+    return Letter(sender, to, content, is_unicode)
 
 
 class _Subject(str):

@@ -21,10 +21,11 @@ from ..embedded.runfile import resolve_smtp_url
 from ..errors import PermanentFailure
 from ..mail.address import check_address
 from ..mail.answers import MailDelayed
-from ..mail.conversation import deliver, deliver_sync
+from ..mail.connections import Keep
+from ..mail.delivery import deliver, deliver_sync
 from ..mail.message import build_message, check_subject
 from ..record import iso
-from ..settings import get_settings
+from ..settings import Settings, get_settings
 from ..submit import new_task_id
 from ..task import RetryPolicy, TaskContext, task
 
@@ -60,7 +61,10 @@ def send_notification_email(
     settings = get_settings()
     message = _message(context.task_id, email, subject, body)
     deliver_sync(
-        message, smtp_url=resolve_smtp_url(settings), timeout=settings.smtp_timeout_seconds
+        message,
+        smtp_url=resolve_smtp_url(settings),
+        timeout=settings.smtp_timeout_seconds,
+        keep=_keep(settings),
     )
     logger.info("Mail to %s handed over.", email)
     return _sent(context.task_id, email, subject, str(message["Message-ID"]))
@@ -99,9 +103,16 @@ async def _deliver(seed: str, email: str, subject: str, body: str) -> str:
     settings = get_settings()
     message = _message(seed, email, subject, body)
     await deliver(
-        message, smtp_url=resolve_smtp_url(settings), timeout=settings.smtp_timeout_seconds
+        message,
+        smtp_url=resolve_smtp_url(settings),
+        timeout=settings.smtp_timeout_seconds,
+        keep=_keep(settings),
     )
     return str(message["Message-ID"])
+
+
+def _keep(settings: Settings) -> Keep:
+    return Keep(settings.smtp_idle_seconds, settings.smtp_mails_per_connection)
 
 
 def _message(seed: str, email: str, subject: str, body: str) -> EmailMessage:
