@@ -1,7 +1,7 @@
 """
 Empty tasks through encola and its peers, on the same Valkey, in one run.
 
-    python bench/engine.py [--tasks 4000] [--rounds 3] [--only encola celery …]
+    python bench/engine.py [--tasks 10000] [--rounds 3] [--only encola celery …]
 
 Each system as it ships and documents for production, two worker processes or children each,
 results or records kept. A round: the queue is filled with the workers down (one mark, the empty
@@ -128,7 +128,6 @@ def run_once(name: str, tasks: int) -> tuple[float, float]:
             "REDIS_URL": url,
             "ENCOLA_DATA_DIR": f"{folder}/data",
             "ENCOLA_TASK_MODULES": "encola_peer",
-            "ENCOLA_LOG_LEVEL": "warning",
             "PYTHONPATH": str(PEERS),
         }
         python = sys.executable if name == "encola" else f"{VENVS}/{name}/bin/python"
@@ -168,7 +167,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tasks", type=int, default=4000, help="empty tasks a round")
+    parser.add_argument("--tasks", type=int, default=10_000, help="empty tasks a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", default=list(SYSTEMS), choices=SYSTEMS)
     arguments = parser.parse_args()

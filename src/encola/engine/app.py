@@ -8,6 +8,7 @@ works where nothing runs.
 from __future__ import annotations
 
 import importlib
+import logging
 import urllib.parse
 from typing import Any
 
@@ -187,4 +188,8 @@ celery_app = make_app()
 @setup_logging.connect
 def _own_logging(**_: Any) -> None:
     """Celery leaves logging alone where this signal has a receiver."""
-    configure_logging("worker", get_settings())
+    settings = get_settings()
+    configure_logging("worker", settings)
+    # A line for each task that ended is enough; "received" would be said of each once more.
+    received = logging.DEBUG if settings.log_level == "debug" else logging.WARNING
+    logging.getLogger("celery.worker.strategy").setLevel(received)

@@ -40,8 +40,10 @@ FENCE_AFTER: Final = 0.8
 AHEAD_SECONDS: Final = 0.2
 #: …and never more than this many.
 MOST_HELD: Final = 512
-#: A slot that ends this many in AHEAD_SECONDS runs short tasks: some 50 ms each, or less.
-SHORT_WHEN_HELD: Final = 4
+#: A child has as many jobs waiting as it ends in this time (s): none when one takes longer…
+WAITING_SECONDS: Final = 0.01
+#: …and never more than this many.
+MOST_WAITING: Final = 7
 #: What was claimed and has not started after this time (s) is given back.
 STALE_SECONDS: Final = 1.0
 #: What was sent to a child ahead of its turn, while tasks were short, and has not started after
@@ -101,8 +103,8 @@ class Lease:
 
     @property
     def jobs_a_child(self) -> int:
-        """One, and the next one too while tasks are short."""
-        return 2 if self.limit >= SHORT_WHEN_HELD * self.slots else 1
+        """The one it runs, and those that it ends in a moment."""
+        return 1 + min(MOST_WAITING, int(self.rate / self.slots * WAITING_SECONDS))
 
     @property
     def is_hungry(self) -> bool:

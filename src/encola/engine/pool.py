@@ -4,7 +4,7 @@ Celery's prefork pool, whose children find their next short task waiting for the
 Celery's fair scheduling hands a child its next job when the last one's end has come
 back: right for long tasks, for nothing then waits behind one while another child is
 idle. For tasks of a millisecond the way to the parent and back is half of a child's
-time. Here a child may have as many jobs as the lease says: one, or two while tasks
+time. Here a child may have as many jobs as the lease says: one, and more while tasks
 are short. One that comes to wait behind a long task all the same is given back to
 the store by the lease, and its late start refused.
 """
