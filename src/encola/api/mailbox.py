@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import anyio.to_thread
 from fastapi import APIRouter, Query
@@ -16,6 +16,13 @@ from .problems import Problem
 from .shapes import MailPage, MailView
 
 router = APIRouter(prefix="/mailbox", tags=["mailbox"])
+
+#: A mail is a stranger's page. It may be seen, with its own style, inside a page of ours; it
+#: gets no origin, no script, no form, and nothing from the network, opened by itself or not.
+HARMLESS: Final = (
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
+)
 
 
 def folder() -> Path:
@@ -51,6 +58,20 @@ async def read_raw(mail_id: str) -> Response:
         raise Problem(404, "mail_not_found", "No mail has this id.")
     headers = {"Content-Disposition": 'attachment; filename="mail.eml"'}
     return Response(raw, media_type="message/rfc822", headers=headers)
+
+
+@router.get(
+    "/{mail_id}.html",
+    response_class=Response,
+    responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}, **problems(404)},
+)
+async def read_html(mail_id: str) -> Response:
+    """The HTML of one mail, to be shown in a frame: it runs nothing and loads nothing."""
+    mail = await anyio.to_thread.run_sync(read_mail, folder(), mail_id)
+    if mail is None or mail["html"] is None:
+        raise Problem(404, "mail_not_found", "No mail with HTML has this id.")
+    headers = {"Content-Security-Policy": HARMLESS}
+    return Response(mail["html"], media_type="text/html", headers=headers)
 
 
 @router.get("/{mail_id}", response_model=MailView, responses=problems(404))

@@ -361,6 +361,7 @@ def _announce(plan: Plan, folder: Path, settings: Settings, tell: Callable[[str]
         "",
         "encola runs.",
         "",
+        f"  Dashboard  {plan.api_url}/",
         f"  API        {plan.api_url}/tasks  (described in {plan.api_url}/openapi.json)",
         f"  Mail       {plan.api_url}/mailbox  (sent to {mail})"
         if not settings.smtp_url

@@ -1,0 +1,52 @@
+/** Numbers, times and sizes in the reader's language, by Intl; one formatter each, as making one is slow. */
+import { language, t } from './i18n.js';
+
+const tag = language();
+const whole = new Intl.NumberFormat(tag, { maximumFractionDigits: 0 });
+const decimal = new Intl.NumberFormat(tag, { maximumFractionDigits: 1 });
+const compact = new Intl.NumberFormat(tag, { notation: 'compact', maximumFractionDigits: 1 });
+const share = new Intl.NumberFormat(tag, { style: 'percent', maximumFractionDigits: 0 });
+const clockTime = new Intl.DateTimeFormat(tag, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+const dayTime = new Intl.DateTimeFormat(tag, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit' });
+const fullTime = new Intl.DateTimeFormat(tag, { dateStyle: 'long', timeStyle: 'long' });
+const ago = new Intl.RelativeTimeFormat(tag, { numeric: 'always', style: 'short' });
+
+export const number = (value) => whole.format(value);
+export const short = (value) => (value < 10_000 ? whole.format(value) : compact.format(value));
+export const oneDecimal = (value) => decimal.format(value);
+export const percent = (part) => share.format(part);
+export const full = (moment) => fullTime.format(new Date(moment));
+
+/** Today only the time, else with the day. */
+export function when(moment) {
+  const date = new Date(moment);
+  return date.toDateString() === new Date().toDateString() ? clockTime.format(date) : dayTime.format(date);
+}
+
+const STEPS = [[60, 'second', 1], [3600, 'minute', 60], [86_400, 'hour', 3600], [Infinity, 'day', 86_400]];
+
+/** "3 min ago", "in 2 h". */
+export function relative(moment) {
+  const seconds = (new Date(moment).getTime() - Date.now()) / 1000;
+  const [, unit, size] = STEPS.find(([limit]) => Math.abs(seconds) < limit);
+  return ago.format(Math.trunc(seconds / size), unit);
+}
+
+/** A span of milliseconds in its two largest units: "850 ms", "4.2 s", "3 min 5 s", "2 h 10 min". */
+export function duration(ms) {
+  if (ms < 1000) return `${whole.format(Math.max(0, ms))} ms`;
+  const seconds = ms / 1000;
+  if (seconds < 10) return `${decimal.format(seconds)} s`;
+  if (seconds < 60) return `${whole.format(Math.floor(seconds))} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+  return t('span.days', { count: Math.floor(seconds / 86_400), hours: Math.floor((seconds % 86_400) / 3600) });
+}
+
+/** Bytes, in powers of 1024: "12 KB". */
+export function bytes(size) {
+  if (size < 1024) return `${whole.format(size)} B`;
+  if (size < 1024 ** 2) return `${decimal.format(size / 1024)} KB`;
+  if (size < 1024 ** 3) return `${decimal.format(size / 1024 ** 2)} MB`;
+  return `${decimal.format(size / 1024 ** 3)} GB`;
+}

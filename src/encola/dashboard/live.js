@@ -1,0 +1,156 @@
+/**
+ * The live stream: one connection for the whole page, resumed after a drop from the last event
+ * seen, so that none is missed and none is told twice.
+ *
+ * 1. Connected: "live". Events are handed on together, once a frame.
+ * 2. Lost, or silent for longer than the heartbeats allow: "reconnecting", with growing pauses.
+ * 3. The tab is hidden, or somebody pressed pause: "paused", and no connection is held.
+ * 4. What was missed is no longer kept (`gap`): listeners are told to load anew.
+ */
+import { readEvents } from './events.js';
+
+/** The service's heartbeat comes every 15 s; two missed and the line is dead. */
+const SILENCE_MS = 35_000;
+const LOOK_MS = 2000;
+const PAUSES_MS = [500, 1000, 2000, 4000, 8000];
+/** A tab that is looked away from for a moment keeps its line. */
+const HIDDEN_MS = 20_000;
+
+const listeners = { events: new Set(), reload: new Set(), status: new Set() };
+let status = 'connecting';
+let stopped = false;
+let lastId = null;
+let heardAt = Date.now();
+let line = null;
+let failures = 0;
+let buffer = [];
+let frame = 0;
+let hiding = 0;
+
+/**
+ * @param {'events'|'reload'|'status'} what `events` gets a list of events, oldest first
+ * @returns {() => void} stops listening
+ */
+export function listen(what, run) {
+  listeners[what].add(run);
+  return () => listeners[what].delete(run);
+}
+
+export const liveStatus = () => status;
+
+/** Milliseconds since the service was last heard. */
+export const dataAge = () => (status === 'live' ? 0 : Date.now() - heardAt);
+
+export function startLive() {
+  document.addEventListener('visibilitychange', hiddenOrShown);
+  addEventListener('online', hurry);
+  setInterval(lookForSilence, 5000);
+  connect();
+}
+
+/** What the pause button does. */
+export function togglePause() {
+  stopped = !stopped;
+  if (stopped) rest();
+  else connect();
+}
+
+export const isStopped = () => stopped;
+
+async function connect() {
+  clearTimeout(line?.retry);
+  line?.abort.abort();
+  const mine = { abort: new AbortController(), retry: 0 };
+  line = mine;
+  if (status !== 'connecting') become('reconnecting');
+  try {
+    await readEvents('/events', {
+      lastId,
+      signal: mine.abort.signal,
+      opened: () => { failures = 0; heardAt = Date.now(); become('live'); },
+      heard: () => { heardAt = Date.now(); },
+      event: take,
+    });
+  } catch (error) {
+    // Told below: for the reader of the page it is the same as an end.
+    if (error.status === 404 && line === mine) return look(mine);
+  }
+  if (line === mine) again(mine);
+}
+
+/** A service without a stream is asked again and again: everything shown is loaded anew. */
+async function look(mine) {
+  const reached = await fetch('/health').then((answer) => answer.ok, () => false);
+  if (line !== mine) return;
+  if (reached) {
+    heardAt = Date.now();
+    become('live');
+    listeners.reload.forEach((run) => run());
+  } else become('reconnecting');
+  mine.retry = setTimeout(() => look(mine), LOOK_MS);
+}
+
+function again(mine) {
+  become('reconnecting');
+  const pause = PAUSES_MS[Math.min(failures, PAUSES_MS.length - 1)];
+  failures += 1;
+  // Spread, so that a hundred pages do not come back in the same instant.
+  mine.retry = setTimeout(connect, pause * (0.75 + Math.random() / 2));
+}
+
+function rest() {
+  clearTimeout(line?.retry);
+  line?.abort.abort();
+  line = null;
+  become('paused');
+}
+
+function hurry() {
+  if (status !== 'reconnecting') return;
+  failures = 0;
+  connect();
+}
+
+function lookForSilence() {
+  if (status === 'live' && Date.now() - heardAt > SILENCE_MS) connect();
+}
+
+function hiddenOrShown() {
+  clearTimeout(hiding);
+  if (document.hidden) hiding = setTimeout(rest, HIDDEN_MS);
+  else if (status === 'paused' && !stopped) connect();
+}
+
+function take({ id, name, data }) {
+  if (name === 'gap') {
+    lastId = id || lastId;
+    buffer = [];
+    listeners.reload.forEach((run) => run());
+    return;
+  }
+  if (name !== 'task' || (lastId && !isAfter(id, lastId))) return;
+  lastId = id;
+  buffer.push(JSON.parse(data));
+  // A hidden tab is given no frames.
+  if (!frame) frame = document.hidden ? setTimeout(flush, 250) : requestAnimationFrame(flush);
+}
+
+function flush() {
+  frame = 0;
+  const events = buffer;
+  buffer = [];
+  if (events.length) listeners.events.forEach((run) => run(events));
+}
+
+/** Ids are `milliseconds-number`, and grow. */
+export function isAfter(id, other) {
+  const [ms, n] = id.split('-').map(Number);
+  const [otherMs, otherN] = other.split('-').map(Number);
+  return ms > otherMs || (ms === otherMs && n > otherN);
+}
+
+function become(next) {
+  if (status === next) return;
+  status = next;
+  listeners.status.forEach((run) => run(next));
+}

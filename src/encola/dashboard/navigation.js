@@ -1,0 +1,7 @@
+/** The screens in the order of the navigation: name, and the screens that lie under it. */
+export const NAVIGATION = [
+  ['home', ['home']],
+  ['tasks', ['tasks', 'task']],
+  ['new', ['new']],
+  ['mailbox', ['mailbox']],
+];

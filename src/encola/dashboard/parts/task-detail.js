@@ -1,0 +1,87 @@
+/** Everything known of a task, live: used beside the list and on its own page. */
+import { get, taskPath } from '../api.js';
+import { h, refill, setText } from '../dom.js';
+import { t } from '../i18n.js';
+import { listen } from '../live.js';
+import { paced } from '../pace.js';
+import { moved } from '../tasklist.js';
+import { isFinished } from '../states.js';
+import { typeName } from '../types.js';
+import { copyButton } from '../copy.js';
+import { badge } from './badge.js';
+import { progressBar } from './progress.js';
+import { failed, loading } from './situations.js';
+import { taskButtons } from './task-buttons.js';
+import { errorSection, factsSection, inputSection, resultSection } from './task-sections.js';
+import { timeline } from './timeline.js';
+
+export function taskDetail(id, changed = () => {}) {
+  const element = h('div', { class: 'detail' }, loading());
+  const state = badge('PENDING');
+  const type = h('h2', { class: 'detail-type' });
+  const progress = progressBar();
+  const buttons = h('div', { class: 'detail-buttons' });
+  const times = timeline();
+  const places = { result: h('div'), error: h('div'), input: h('div'), facts: h('div') };
+  const body = [
+    h('div', { class: 'detail-head' }, h('div', { class: 'detail-title' }, type, state.element), h('p', { class: 'detail-id' }, h('span', { class: 'mono', text: id }), copyButton(() => id, t('copy.id')))),
+    buttons, progress.element, places.error, places.result, times.element, places.input, places.facts,
+  ];
+  let task = null;
+  let drawn = {};
+
+  /** Draws a part again only when what it shows has changed, so that a selection in it stays. */
+  const draw = (name, value, make) => {
+    const key = JSON.stringify(value);
+    if (drawn[name] === key) return;
+    drawn[name] = key;
+    refill(places[name] ?? buttons, make());
+  };
+
+  const show = () => {
+    if (!type.isConnected) refill(element, body);
+    setText(type, typeName(task.type));
+    state.update(task.state);
+    progress.update(task.progress, !isFinished(task.state));
+    progress.element.hidden = !task.progress || task.state === 'SUCCESS';
+    draw('buttons', [task.state, task.input], () => taskButtons(task, load));
+    draw('error', [task.state, task.error, task.error_code, task.traceback], () => errorSection(task));
+    draw('result', [task.state, task.result], () => resultSection(task));
+    draw('input', task.input, () => inputSection(task));
+    draw('facts', { ...task, progress: null, input: null, result: null }, () => factsSection(task));
+    times.update(task);
+  };
+
+  async function load() {
+    try {
+      task = await get(taskPath(id));
+      changed(task);
+      show();
+    } catch (error) {
+      if (!task) refill(element, failed(error, error.code === 'task_not_found' ? null : load));
+    }
+  }
+
+  const soon = paced(load, 250);
+  const leaving = [
+    listen('reload', soon),
+    listen('events', (events) => {
+      const mine = events.filter((event) => event.task_id === id);
+      if (!mine.length || !task) return;
+      task = mine.reduce(moved, task);
+      show();
+      if (mine.some((event) => event.state !== 'PROCESSING')) soon();
+    }),
+  ];
+  const clock = setInterval(() => task && !isFinished(task.state) && times.update(task), 1000);
+  load();
+
+  return {
+    element,
+    leave() {
+      soon.stop();
+      clearInterval(clock);
+      leaving.forEach((stop) => stop());
+    },
+  };
+}

@@ -1,0 +1,104 @@
+/** All tasks: filter, read, select, act; one of them open beside the list. */
+import { get } from '../api.js';
+import { announce } from '../announce.js';
+import { h, refill, setText } from '../dom.js';
+import { number } from '../format.js';
+import { icon } from '../icons.js';
+import { t } from '../i18n.js';
+import { keyed } from '../keyed.js';
+import { listen } from '../live.js';
+import { paced } from '../pace.js';
+import { bulkBar } from '../parts/bulk-bar.js';
+import { firstSteps } from '../parts/example.js';
+import { empty, failed, loading } from '../parts/situations.js';
+import { taskFilters } from '../parts/task-filters.js';
+import { taskPanel } from '../parts/task-panel.js';
+import { taskRow } from '../parts/task-row.js';
+import { link, place } from '../router.js';
+import { taskList } from '../tasklist.js';
+
+const COLUMNS = ['state', 'task', 'queue', 'user', 'created', 'span'];
+
+export function tasks() {
+  const filters = taskFilters();
+  const picked = new Set();
+  const rows = h('tbody');
+  const whole = h('input', { type: 'checkbox', class: 'tick', 'aria-label': t('select.all'), on: { change: (event) => pickAll(event.target.checked) } });
+  const table = h('table', { class: 'table' }, h('caption', { class: 'sr-only', text: t('tasks.title') }), h('thead', null, h('tr', null, h('th', { class: 'cell-tick', scope: 'col' }, whole), COLUMNS.map((name) => h('th', { class: `cell-${name === 'task' ? 'type' : name === 'created' ? 'time' : name}`, scope: 'col', text: t(`column.${name}`) })))), rows);
+  const fresh = h('button', { class: 'fresh', type: 'button', hidden: true, on: { click: () => list.load().then(() => scrollTo({ top: 0 })) } });
+  const more = h('button', { class: 'button', type: 'button', text: t('tasks.more'), on: { click: () => list.more() } });
+  const body = h('div', { class: 'list-body' }, loading(t('tasks.loading')));
+  const panel = taskPanel((task) => list.replace(task));
+  const selection = { picked, pick, open: () => place().query.task ?? null };
+  const bar = bulkBar(picked, () => { picked.clear(); show(); list.load(); });
+  const list = taskList(show);
+  let wanted = '';
+
+  function pick(id, yes) {
+    if (yes) picked.add(id);
+    else picked.delete(id);
+    show();
+  }
+
+  function pickAll(yes) {
+    picked.clear();
+    if (yes) list.items.forEach((task) => picked.add(task.task_id));
+    show();
+  }
+
+  function show() {
+    showFresh();
+    bar.update(list.items);
+    whole.checked = picked.size > 0 && picked.size === list.items.length;
+    whole.indeterminate = picked.size > 0 && !whole.checked;
+    if (list.items.length) {
+      if (!table.isConnected) refill(body, table, h('div', { class: 'list-foot' }, more));
+      keyed(rows, list.items, (task) => task.task_id, (task) => taskRow(task, selection));
+      more.hidden = !list.next;
+    } else if (list.error) refill(body, failed(list.error, () => list.load()));
+    else if (!list.loading) refill(body, nothing());
+  }
+
+  function showFresh() {
+    const count = list.fresh.size;
+    if (count && fresh.hidden) announce(t('tasks.fresh', { count, number: number(count) }));
+    fresh.hidden = !count;
+    setText(fresh, t('tasks.fresh', { count, number: number(count) }));
+  }
+
+  function nothing() {
+    const filtered = Object.values(place().query).some(Boolean);
+    return filtered ? empty({ title: t('tasks.noMatch'), symbol: 'search' }, h('a', { class: 'button', href: link('tasks'), text: t('filter.clear') })) : firstSteps();
+  }
+
+  const count = paced(() => get('/ready').then((ready) => filters.count(ready.states ?? {}), () => {}), 1000);
+  const stop = [listen('events', count), listen('reload', count)];
+  count();
+
+  return {
+    element: h(
+      'div',
+      { class: 'screen tasks' },
+      h('header', { class: 'screen-head' }, h('h1', { text: t('tasks.title') }), h('a', { class: 'button primary', href: link('new') }, icon('new'), h('span', { text: t('nav.new') }))),
+      filters.element,
+      h('div', { class: 'split' }, h('section', { class: 'panel list', 'aria-label': t('tasks.title') }, fresh, bar.element, body), panel.element),
+    ),
+    update({ query }) {
+      const { task, ...filter } = query;
+      filters.update(filter);
+      panel.open(task ?? null);
+      const key = JSON.stringify(filter);
+      if (key !== wanted) {
+        wanted = key;
+        picked.clear();
+        list.load(filter);
+      } else show();
+    },
+    leave() {
+      count.stop();
+      list.leave();
+      panel.open(null);
+      stop.forEach((each) => each());
+    },
+  };
+}

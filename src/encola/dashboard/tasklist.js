@@ -1,0 +1,92 @@
+/**
+ * The tasks of one filter as the list shows them: pages from the API, brought up to date by events.
+ *
+ * A row never moves by itself: what is new gathers as a number until it is asked for.
+ */
+import { get } from './api.js';
+import { listen } from './live.js';
+import { FINISHED } from './states.js';
+
+const PAGE = 50;
+/** Rows at most; the page stays quick, and nobody reads further than by a filter. */
+const MOST = 500;
+
+/** @param {() => void} changed called after every change, at most once a frame */
+export function taskList(changed) {
+  const list = { items: [], fresh: new Set(), next: null, error: null, loading: true };
+  let query = {};
+  let byId = new Map();
+  let asked = null;
+
+  const ask = async (cursor) => {
+    asked?.abort();
+    const mine = new AbortController();
+    asked = mine;
+    const { state, type, queue, user_id } = query;
+    try {
+      return await get('/tasks', { state, type, queue, user_id, limit: PAGE, cursor }, { signal: mine.signal });
+    } catch (error) {
+      if (error.name !== 'AbortError') Object.assign(list, { error, loading: false });
+      changed();
+      return null;
+    }
+  };
+
+  const put = (items, next) => {
+    byId = new Map(items.map((task) => [task.task_id, task]));
+    Object.assign(list, { items, next, loading: false, error: null });
+    changed();
+  };
+
+  list.load = async (wanted = query) => {
+    query = wanted;
+    const page = await ask();
+    if (!page) return;
+    list.fresh.clear();
+    put(page.items, page.next_cursor);
+  };
+
+  list.more = async () => {
+    const page = list.next && (await ask(list.next));
+    if (!page) return;
+    const known = page.items.filter((task) => !byId.has(task.task_id));
+    const items = [...list.items, ...known].slice(0, MOST);
+    put(items, items.length < MOST ? page.next_cursor : null);
+  };
+
+  list.replace = (task) => {
+    if (!byId.has(task.task_id)) return;
+    byId.set(task.task_id, task);
+    list.items = list.items.map((each) => (each.task_id === task.task_id ? task : each));
+    changed();
+  };
+
+  const take = (events) => {
+    for (const event of events) {
+      if (byId.has(event.task_id)) byId.set(event.task_id, moved(byId.get(event.task_id), event));
+      else if (isNew(event, query)) list.fresh.add(event.task_id);
+    }
+    list.items = list.items.map((task) => byId.get(task.task_id));
+    changed();
+  };
+
+  const leaving = [listen('events', take), listen('reload', () => list.load())];
+  list.leave = () => leaving.forEach((stop) => stop());
+  return list;
+}
+
+/** The task after an event. */
+export function moved(task, event) {
+  const next = { ...task, state: event.state, status: event.status, phase: null, progress: event.progress ?? task.progress };
+  if (event.state === 'STARTED') Object.assign(next, { started_at: event.at, completed_at: null });
+  if (FINISHED.has(event.state)) next.completed_at = event.at;
+  return next;
+}
+
+/** Whether an event of a task that is not in the list makes it one that would be on top of it. */
+export function isNew(event, query) {
+  const fits = ['type', 'queue', 'user_id'].every((name) => !query[name] || query[name] === String(event[name] ?? ''));
+  if (!fits) return false;
+  if (query.state) return query.state === event.state;
+  return !event.attempt && (event.state === 'PENDING' || event.state === 'SCHEDULED');
+}

@@ -1,0 +1,59 @@
+"""Task types for the browser: one that takes its time, one that fails, one of every kind of field."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from encola import RetryPolicy, TaskContext, task
+
+
+class Size(StrEnum):
+    SMALL = "small"
+    LARGE = "large"
+
+
+@task
+def resize_photos(
+    context: TaskContext, album: str, photos: int = 20, seconds: float = 2
+) -> dict[str, Any]:
+    for done in range(photos):
+        context.progress(done, photos, f"IMG_{2400 + done}.jpg")
+        time.sleep(seconds / photos)
+    return {"album": album, "resized": photos}
+
+
+@task
+def charge(order_id: int, cents: int) -> dict[str, int]:
+    if cents > 100_000:
+        raise ValueError(f"order {order_id}: {cents} cents is above the limit of the card")
+    return {"order_id": order_id, "charged": cents}
+
+
+@task(retry=RetryPolicy(max_retries=0))
+def refuse(reason: str) -> None:
+    raise ValueError(reason)
+
+
+@task(retry=RetryPolicy(max_retries=2, retry_on=(ConnectionError,), first_delay=30))
+def sync_stock(warehouse: str) -> None:
+    raise ConnectionError(f"{warehouse}: the warehouse does not answer")
+
+
+@task
+def every_field(
+    name: str,
+    age: int = Field(ge=0, le=150),
+    weight: float | None = None,
+    newsletter: bool = False,
+    size: Size = Size.SMALL,
+    birthday: dt.date | None = None,
+    at: dt.datetime | None = None,
+    tags: list[str] = [],  # noqa: B006 - the declared default, never changed
+    extra: dict[str, Any] | None = None,
+) -> str:
+    return f"{name}, {age}"
