@@ -68,8 +68,9 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "reports" / "a.pdf")
 
     for name in ("a.pdf", "b.pdf"):
-        with pytest.raises(FileUnavailable):
-            open_data(tmp_path, data_uri("reports", name))
+        for attempt in (open_data, remove_data):
+            with pytest.raises(FileUnavailable):
+                attempt(tmp_path, data_uri("reports", name))
     assert [] == list_data(tmp_path, "reports")
 
 

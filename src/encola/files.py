@@ -125,11 +125,13 @@ def open_data(data_dir: Path, uri: str) -> BinaryIO:
 def remove_data(data_dir: Path, uri: str) -> None:
     """
     Raises:
-        FileUnavailable: it is not there, or the name is none of ours.
+        FileUnavailable: it is not there, no regular file, or the name is none of ours.
     """
     *folders, name = parts_of(uri)
     try:
         with opened_folder(data_dir, folders) as folder:
+            if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                raise FileUnavailable(f"{uri} is no regular file.")
             os.unlink(name, dir_fd=folder)
     except OSError as error:
         raise FileUnavailable(f"{uri} is not in this process's data folder.") from error

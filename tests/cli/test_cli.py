@@ -298,6 +298,18 @@ def test_wait_ends_as_the_task_does(
     assert ["Queued.", told] == done.stderr.splitlines()
 
 
+def test_a_task_that_made_a_file_says_where_it_lies(run: Run, api: FakeApi) -> None:
+    """The whole address, to be opened; standard output is the id's alone."""
+    api.task("SUCCESS", result={"file_url": "/reports/report_7_sales_t-1.pdf"})
+
+    done = run("submit", "file", "--user", "7", "--wait", ENCOLA_URL=api.url)
+    shown = run("status", "t-1", ENCOLA_URL=api.url)
+
+    assert "t-1\n" == done.stdout
+    assert f"{api.url}/reports/report_7_sales_t-1.pdf" == done.stderr.splitlines()[-1]
+    assert f"{api.url}/reports/report_7_sales_t-1.pdf" in shown.stdout
+
+
 def test_wait_with_json_prints_the_record_alone(run: Run, api: FakeApi) -> None:
     """One document, for jq."""
     api.task("SUCCESS", result=1)
@@ -312,7 +324,7 @@ def test_following_tells_progress_on_standard_error(
     tmp_path: Path, environment: dict[str, str], api: FakeApi
 ) -> None:
     """One line a change where nobody looks at a terminal; it ends with the task."""
-    api.task("PROCESSING", progress={"current": 1, "total": 4, "message": "rows"})
+    api.task("PROCESSING", progress={"current": 1, "total": 4, "status": "rows"})
     process = subprocess.Popen(
         [sys.executable, "-m", "encola", "status", "t-1", "--follow"],
         cwd=tmp_path,

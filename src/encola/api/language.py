@@ -18,6 +18,8 @@ LANGUAGES: Final = ("es", "en")
 SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "email_simple": ("Email programado para envío", "E-mail scheduled to be sent"),
     "email_celery": ("Email programado con Celery", "E-mail scheduled with Celery"),
+    "report": ("Reporte programado para generación", "Report scheduled to be made"),
+    "report_removed": ("Reporte {name} eliminado", "Report {name} removed"),
     "accepted": ("Tarea programada", "Task scheduled"),
     "retried": ("Tarea programada de nuevo", "Task scheduled again"),
     "cancelled": ("Tarea {task_id} cancelada", "Task {task_id} cancelled"),

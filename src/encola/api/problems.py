@@ -31,6 +31,7 @@ from ..errors import (
     TaskTypeNotFound,
     TooLarge,
 )
+from ..reports.shelf import ReportNotFound
 from .language import choose_language, say
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ logger = logging.getLogger(__name__)
 STATUSES: Final[tuple[tuple[type[EncolaError], int], ...]] = (
     (TaskNotFound, 404),
     (InvalidTaskId, 404),
+    (ReportNotFound, 404),
     (TaskTypeNotFound, 422),
     (InvalidInput, 422),
     (InvalidQueue, 422),

@@ -192,3 +192,31 @@ class MailPage(TypedDict):
 
     items: list[MailItem]
     next_cursor: str | None
+
+
+class ReportItem(TypedDict):
+    """A finished report."""
+
+    name: str
+    file_url: str
+    """Its address, for ever the same file."""
+    user_id: int
+    report_type: str
+    task_id: str
+    size: int
+    """Bytes."""
+    created_at: Moment
+
+
+class ReportPage(TypedDict):
+    """Reports, newest first."""
+
+    items: list[ReportItem]
+    next_cursor: str | None
+
+
+class ReportRemoved(TypedDict):
+    """The report is no longer there."""
+
+    name: str
+    message: str

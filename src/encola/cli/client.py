@@ -41,6 +41,11 @@ class Api:
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
 
+    @property
+    def url(self) -> str:
+        """Where it is, without a slash at the end."""
+        return redact(str(self._client.base_url)).rstrip("/")
+
     def types(self) -> list[dict[str, Any]]:
         """Every task type with its JSON Schemas."""
         return cast("list[dict[str, Any]]", self._call("GET", "/tasks/types").get("types", []))

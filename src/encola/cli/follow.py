@@ -80,6 +80,13 @@ def outcome(task: dict[str, Any]) -> str:
     return one_line(state if result is None else f"{state}: {_short(result)}")
 
 
+def address(api: Api, task: dict[str, Any]) -> str | None:
+    """Where the file lies that a task has made, such as a report's PDF; None: it has made none."""
+    result: object = task.get("result")
+    url = cast("dict[str, Any]", result).get("file_url") if isinstance(result, dict) else None
+    return one_line(f"{api.url}{url}") if isinstance(url, str) and url.startswith("/") else None
+
+
 def _ask(api: Api, task_id: str, deadline: float | None) -> dict[str, Any]:
     away_since: float | None = None
     while True:
@@ -152,7 +159,7 @@ def _progress(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def _words(task: dict[str, Any]) -> str:
-    words = str(_progress(task).get("message") or "")
+    words = str(_progress(task).get("status") or _progress(task).get("message") or "")
     return one_line(f"{task.get('state')} {words}".strip())
 
 

@@ -13,6 +13,7 @@ from encola.settings import load_settings
 
 from .client import FINISHED_STATES, api_url, connect
 from .exits import NOTHING_RUNS, exit_code_of_state
+from .follow import address
 from .follow import follow as follow_task
 
 SHOWN_FIELDS = (
@@ -54,7 +55,8 @@ def status(
         raise typer.Exit(_show_service(as_json=as_json))
     with connect() as api:
         task = follow_task(api, task_id) if follow else api.task(task_id)
-    typer.echo(json.dumps(task) if as_json else _as_text(task))
+        place = address(api, task)
+    typer.echo(json.dumps(task) if as_json else _as_text(task, place))
     raise typer.Exit(exit_code_of_state(str(task.get("state"))))
 
 
@@ -89,8 +91,9 @@ def _is_ready(ready: dict[str, Any]) -> bool:
     return bool(ready) and not (isinstance(http_status, int) and http_status >= 400)
 
 
-def _as_text(task: dict[str, Any]) -> str:
+def _as_text(task: dict[str, Any], place: str | None) -> str:
     rows = {label: task.get(name) for name, label in SHOWN_FIELDS}
+    rows["File"] = place
     if task.get("state") in FINISHED_STATES:
         rows["Progress"] = None
     return "\n".join(_rows(rows))
@@ -105,6 +108,7 @@ def _rows(values: dict[str, Any]) -> list[str]:
 def _shown(value: object) -> str:
     if isinstance(value, dict) and "current" in value:
         progress = cast("dict[str, Any]", value)
-        words = f" {progress['message']}" if progress.get("message") else ""
+        said = progress.get("status") or progress.get("message")
+        words = f" {said}" if said else ""
         return one_line(f"{progress['current']}/{progress.get('total') or '?'}{words}")
     return one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

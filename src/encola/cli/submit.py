@@ -13,7 +13,7 @@ from encola.logs import one_line
 from .client import Api, connect
 from .exits import USAGE, CommandError, exit_code_of_state
 from .fields import parse
-from .follow import follow, outcome
+from .follow import address, follow, outcome
 
 #: Fields of the task's model are options that only the API knows.
 CONTEXT: dict[str, Any] = {"ignore_unknown_options": True, "allow_extra_args": True}
@@ -71,9 +71,12 @@ def submit(
         if not wait:
             return
         task = follow(api, task_id, timeout=timeout)
+        place = address(api, task)
     if as_json:
         typer.echo(json.dumps(task))
     typer.echo(outcome(task), err=True)
+    if place:
+        typer.echo(place, err=True)
     raise typer.Exit(exit_code_of_state(str(task.get("state"))))
 
 

@@ -12,11 +12,13 @@ from celery.signals import worker_process_shutdown
 from ..engine.app import add_task_type, celery_app
 from ..mail.carrier import stop_carrier
 from . import email as _email
+from . import reports as _reports
 from .email import send_email_task
 
 send_notification_email = add_task_type(
     celery_app, _email.send_notification_email, alias="send_notification_email"
 )
+generate_report = add_task_type(celery_app, _reports.generate_report, alias="generate_report")
 
 
 def _say_goodbye(**_: Any) -> None:
@@ -26,4 +28,4 @@ def _say_goodbye(**_: Any) -> None:
 
 worker_process_shutdown.connect(_say_goodbye)
 
-__all__ = ["send_email_task", "send_notification_email"]
+__all__ = ["generate_report", "send_email_task", "send_notification_email"]

@@ -1,0 +1,189 @@
+"""
+The worker's side of a report: a child with limits draws it, and it gets its name at the end.
+
+1. A file under another name is opened in the reports' folder; it is the child's standard output.
+2. The child (:mod:`.child`) is started. It limits its own memory and processor time, and dies with us.
+3. It tells how far it is, and how it ended, in lines of JSON on a pipe.
+4. When its time is up, or the task is cancelled, it is killed.
+5. A child that ended well: the file gets its name. Any other end is one of the errors of
+   :mod:`.failures`, and nothing is left.
+
+Data of any size and a page of any length can at worst kill that child, never the worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import orjson
+
+from ..errors import StoreUnavailable
+from ..files import writing_data
+from .failures import RendererLost, ReportFailed
+from .names import FOLDER
+
+logger = logging.getLogger(__name__)
+
+#: What the child is.
+COMMAND: Final = (sys.executable, "-P", "-m", "encola.reports.child")
+#: In what a process says that could get no more memory.
+_OUT_OF_MEMORY: Final = (
+    *("memory allocation", "bad_alloc", "allocate memory", "out of memory", "memoryerror"),
+    *("failed to map segment", "can't start new thread", "resource temporarily unavailable"),
+)
+#: Bytes of the child's last words that are looked at.
+_WORDS: Final = 8_000
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the child is told."""
+
+    report_type: str
+    user_id: int
+    language: str
+    data_dir: str
+    """Absolute."""
+    memory: int
+    """Bytes that it may have."""
+    time_limit: float
+    """Seconds that it may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A finished report."""
+
+    size: int
+    """Bytes."""
+    seconds: float
+
+
+def render(job: Job, uri: str, progress: Progress, command: Sequence[str] = COMMAND) -> Rendered:
+    """
+    Makes the report and puts it under *uri*.
+
+    Raises:
+        ReportFailed: another attempt would fail alike.
+        RendererLost, StoreUnavailable, OSError: another may do better.
+    """
+    started = time.monotonic()
+    with writing_data(Path(job.data_dir), uri) as file:
+        with _scratch(Path(job.data_dir)) as scratch:
+            _run(job, file, scratch, progress, command)
+        size = os.fstat(file.fileno()).st_size
+        if not size:
+            raise RendererLost("The process that draws the report wrote nothing.")
+    return Rendered(size, time.monotonic() - started)
+
+
+@contextlib.contextmanager
+def _scratch(data_dir: Path) -> Iterator[Path]:
+    """A folder for what does not fit in memory; the clean-up removes one that was left behind."""
+    folder = tempfile.mkdtemp(prefix=".scratch-", dir=data_dir / FOLDER)
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(
+    job: Job, out: BinaryIO, scratch: Path, progress: Progress, command: Sequence[str]
+) -> None:
+    told = orjson.dumps({**asdict(job), "scratch": str(scratch), "parent": os.getpid()}).decode()
+    deadline = time.monotonic() + job.time_limit
+    words, said_to = os.pipe()
+    with tempfile.TemporaryFile() as last_words, open(words, "rb", buffering=0) as said:
+        child = subprocess.Popen(
+            [*command, str(said_to), told],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=last_words,
+            pass_fds=(said_to,),
+        )
+        os.close(said_to)
+        try:
+            outcome = _listen(said, deadline, progress)
+            code = child.wait(max(0.1, deadline - time.monotonic()))
+        except (TimeoutError, subprocess.TimeoutExpired):
+            raise _too_long(job) from None
+        finally:
+            # Also where the task is cancelled or runs out of its own time.
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+        if outcome.get("done") and code == 0:
+            return
+        last_words.seek(max(0, last_words.seek(0, os.SEEK_END) - _WORDS))
+        raise _failure(job, outcome, code, last_words.read().decode("utf-8", "replace"))
+
+
+def _listen(said: Any, deadline: float, progress: Progress) -> dict[str, Any]:
+    """What the child said last, once it has closed the pipe; ``{}``: nothing."""
+    outcome: dict[str, Any] = {}
+    rest = b""
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([said], [], [], left)[0]:
+            raise TimeoutError
+        heard = said.read(65_536)
+        if not heard:
+            return outcome
+        *lines, rest = (rest + heard).split(b"\n")
+        for line in lines:
+            outcome = orjson.loads(line)
+            if "progress" in outcome:
+                progress(*outcome["progress"])
+
+
+def _failure(job: Job, outcome: dict[str, Any], code: int, last_words: str) -> Exception:
+    """The error for an end that was none."""
+    if "failed" in outcome:
+        return _told_failure(job, outcome)
+    text = last_words.lower()
+    if code == -signal.SIGXCPU:
+        return _too_long(job)
+    # Nobody but the kernel sends KILL here, and that for want of memory.
+    if code == -signal.SIGKILL or any(sign in text for sign in _OUT_OF_MEMORY):
+        return _too_large(job)
+    logger.error("The process that draws reports ended with %s: %s", code, last_words[-2000:])
+    ended = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+    return RendererLost(f"The process that draws the report ended {ended}.")
+
+
+def _told_failure(job: Job, outcome: dict[str, Any]) -> Exception:
+    code, message = outcome["failed"]
+    if code == "report_memory":
+        return _too_large(job)
+    return StoreUnavailable(message) if code == "store_unavailable" else ReportFailed(message, code)
+
+
+def _too_long(job: Job) -> ReportFailed:
+    return ReportFailed(
+        f"The report took longer than {job.time_limit:g} s. Ask for it when less runs on the machine, "
+        "or raise ENCOLA_REPORT_TIME_LIMIT.",
+        "report_time_limit",
+    )
+
+
+def _too_large(job: Job) -> ReportFailed:
+    return ReportFailed(
+        f"The report needs more memory than the {job.memory // 2**20} MiB that it may have. "
+        "Remove datasets that are no longer needed, or raise ENCOLA_REPORT_MEMORY.",
+        "report_memory",
+    )
