@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -48,6 +49,10 @@ PRUNE_SECONDS = 60.0
 @contextlib.asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Keeps house while the process serves."""
+    # What was imported stays. Looked through for garbage again and again, a third of a
+    # million objects, it would hold up every request of that moment by some 50 ms.
+    gc.collect()
+    gc.freeze()
     keeping = asyncio.create_task(keep_house())
     yield
     keeping.cancel()

@@ -10,6 +10,7 @@ The worker: Celery's, working under a lease.
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -295,6 +296,9 @@ def run_worker(
         without_gossip=True,
         without_mingle=True,
     )
+    # What was imported stays: no child need look through it for garbage, or copy its pages for that.
+    gc.collect()
+    gc.freeze()
     try:
         worker.start()
     except StoreError as error:
