@@ -45,10 +45,8 @@ def workers(name: str) -> list[list[str]]:
                 [f"{binaries}/celery", "-A", "celery_peer", "worker", "-c", "2", "-l", "warning"]
             ]
         case "huey":
-            consumer = f"{binaries}/huey_consumer.py"
-            return [
-                [f"{binaries}/python", consumer, "huey_peer.huey", "-w", "2", "-k", "process", "-q"]
-            ]
+            options = ["-w", "2", "-k", "process", "-q"]
+            return [[f"{binaries}/huey_consumer", "huey_peer.huey", *options]]
         case "dramatiq":
             return [[f"{binaries}/dramatiq", "dramatiq_peer", "-p", "2"]]
         case "taskiq":
