@@ -547,6 +547,16 @@ def test_what_is_given_back_goes_to_the_head(bench: Bench) -> None:
     assert bench.field("a", "c") is None
 
 
+def test_what_has_just_started_is_not_given_back_as_waiting(bench: Bench) -> None:
+    """A worker gives back what waits in it; the store knows better what has begun to run."""
+    bench.enqueue("a", "b")
+    bench.claim(2)
+    bench.do(bench.verbs.start("a", 1))
+
+    assert bench.do(bench.verbs.release([("a", 1), ("b", 1)], only_waiting=True)) == [3, 1]
+    assert (bench.state("a"), bench.place("a"), bench.place("b")) == ("STARTED", "leased", "ready")
+
+
 def test_the_third_lost_child_parks_the_task(bench: Bench) -> None:
     """Twice it goes back to the head of its queue; then it is dead, with the reason."""
     bench.enqueue("a")

@@ -25,7 +25,7 @@ from machine import CLOCK, QueueMachine
 import encola.store
 from encola.errors import StoreError, StoreFull
 from encola.store import Acceptance, Keys, NewTask, Verbs, connect, run
-from encola.store.scripts import Library
+from encola.store.scripts import Library, Settled
 from support import Server, Store
 
 #: Each mutant is met by the same runs, so that one which is caught stays caught.
@@ -132,12 +132,31 @@ def a_blocked_worker_is_woken(store: Store) -> None:
     assert client.lrange(keys.wake("encola"), 0, -1) == [b"1"]
 
 
+def what_runs_is_not_given_back_as_waiting(store: Store) -> None:
+    """A child has taken the task up, and its worker does not know yet."""
+    client, verbs, _ = store
+    run(client, verbs.heartbeat("w", 30_000, register=True))
+    run(client, verbs.enqueue([new("a")], 100))
+    run(client, verbs.claim("w", 1, ["encola"]))
+    run(client, verbs.start("a", 1))
+
+    assert run(client, verbs.release([("a", 1)], only_waiting=True)) == [3]
+    assert run(client, verbs.settle("a", 1, "SUCCESS", b"1")) is Settled.WRITTEN
+
+
 MUTANTS = [
     # Fencing.
     Mutant("settle takes any token", "settle", "if not holds(rec, token) then", "if false then"),
     Mutant("start takes any token", "start", "if not holds(rec, token) then return 0 end", ""),
     Mutant("progress takes any token", "progress", "if not holds(rec, token) or", "if"),
     Mutant("release takes any token", "release", "holds(rec, ARGV[a + 1])", "rec.worker"),
+    Mutant(
+        "release takes what runs for waiting",
+        "release",
+        "only_waiting and rec.started",
+        "false",
+        caught_by=what_runs_is_not_given_back_as_waiting,
+    ),
     Mutant("confirm takes any token", "confirm", "holds(rec, token)", "rec.worker"),
     Mutant(
         "a zombie asks for the next delivery",

@@ -53,6 +53,8 @@ BEHIND_SECONDS: Final = 0.25
 KILL_AFTER_SECONDS: Final = 1.0
 #: The word of a child that its task has ended takes less than this (s) to reach the parent.
 WORD_SECONDS: Final = 0.25
+#: The store's answer for a task that was to be given back and has started.
+RUNS: Final = 3
 #: Exit code of a worker that fenced itself (EX_TEMPFAIL): start another.
 EXIT_FENCED: Final = 75
 
@@ -206,14 +208,19 @@ class Lease:
             logger.warning("The store could not be swept: %s", error)
 
     def release(self, tasks: list[tuple[str, int]]) -> None:
-        """Gives messages back, uncounted. If a child takes one up later, its start is refused."""
+        """
+        Gives messages back that no child has taken up. If one does so later, its start is refused.
+
+        The store knows what has started: a child's word of it may still be on its way to us.
+        """
         try:
-            self.session.run(self.session.verbs.release(tasks))
+            replies = self.session.run(self.session.verbs.release(tasks, only_waiting=True))
         except StoreError as error:
             logger.warning("Messages could not be given back: %s", error)
             return
-        for task_id, token in tasks:
-            self.drop(task_id, token)
+        for (task_id, token), reply in zip(tasks, replies, strict=True):
+            if reply != RUNS:
+                self.drop(task_id, token)
 
     def release_unstarted(self) -> None:
         """The consumer's connection has gone and Celery forgets what it had not started."""

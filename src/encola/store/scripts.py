@@ -287,9 +287,19 @@ class Verbs:
             argv += end
         return self._call("confirm", argv, lambda reply: [value == 1 for value in reply])
 
-    def release(self, held: Iterable[tuple[str, int]], *, crashed: bool = False) -> Call[list[int]]:
-        """Gives back (id, token)s. 1 given back, 2 parked, 0 not held."""
-        argv: list[Argument] = [int(crashed)]
+    def release(
+        self,
+        held: Iterable[tuple[str, int]],
+        *,
+        crashed: bool = False,
+        only_waiting: bool = False,
+    ) -> Call[list[int]]:
+        """
+        Gives back (id, token)s, those that have started too unless *only_waiting*.
+
+        One number each: 1 given back, 2 parked, 3 it runs and stays, 0 not held.
+        """
+        argv: list[Argument] = ["waiting" if only_waiting else int(crashed)]
         for task_id, token in held:
             argv += (task_id, token)
         return self._call("release", argv, list)

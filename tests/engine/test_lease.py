@@ -1,0 +1,49 @@
+"""What a worker holds and gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from encola.engine import lease as lease_module
+from encola.engine.lease import Lease
+from encola.engine.session import Session, forget_session
+from encola.settings import get_settings
+from encola.store import run
+from harness import Bench, Server
+
+
+@pytest.fixture
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    """A server without a worker; this process is one."""
+    (tmp_path / "valkey").mkdir()
+    server = Server(tmp_path / "valkey", durable=False)
+    server.start()
+    bench = Bench(server, tmp_path)
+    monkeypatch.setenv("REDIS_URL", server.url)
+    get_settings.cache_clear()
+    forget_session()
+    yield bench
+    get_settings.cache_clear()
+    forget_session()
+    bench.close()
+
+
+def test_a_task_that_a_child_has_just_taken_up_is_not_given_back(
+    alone: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child's word of it is still on its way: given back, the task would run twice."""
+    lease = Lease(Session(), get_settings(), "encola@here", slots=1)
+    lease.register()
+    begun, waiting = alone.send("quick", count=2)
+    claim = run(alone.client, alone.verbs.claim(lease.worker_id, 2, ["encola"]))
+    for message in claim.messages:
+        lease.hold(message.id, message.token)
+    run(alone.client, alone.verbs.start(begun, 1))
+    monkeypatch.setattr(lease_module, "STALE_SECONDS", -1.0)
+    lease.tick()
+
+    assert [begun] == list(lease.held)
+    assert [waiting.encode()] == alone.client.lrange("encola", 0, -1)
