@@ -80,10 +80,13 @@ class Watched:
         self.wrong: list[str] = []
         context.add_init_script(WATCH)
         context.on("weberror", lambda error: self.wrong.append(f"uncaught: {error.error}"))
-        context.on("request", self._look)
+        context.on("response", lambda answer: self._look(answer.request))
+        context.on("requestfailed", self._look)
 
     def _look(self, request: Any) -> None:
-        if not request.url.startswith((self.address, "data:", "about:", "blob:")):
+        # One that the policy forbade never left the browser.
+        blocked = request.failure == "csp"
+        if not blocked and not request.url.startswith((self.address, "data:", "about:", "blob:")):
             self.wrong.append(f"asked elsewhere: {request.url}")
 
     def check(self) -> None:

@@ -34,6 +34,12 @@ def charge(order_id: int, cents: int) -> dict[str, int]:
     return {"order_id": order_id, "charged": cents}
 
 
+@task
+def echo(context: TaskContext, text: str, file_url: str = "") -> dict[str, str]:
+    context.progress(1, 2, text[:500])
+    return {"text": text, "file_url": file_url, text[:80]: text[:80]}
+
+
 @task(retry=RetryPolicy(max_retries=0))
 def refuse(reason: str) -> None:
     raise ValueError(reason)

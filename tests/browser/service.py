@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -27,6 +28,7 @@ class Service:
         self.folder = Path(tempfile.mkdtemp(prefix="enc-"))
         self.process: subprocess.Popen[bytes] | None = None
         self.address = ""
+        self.smtp = ("", 0)
 
     def start(self, port: int = 0) -> None:
         environment = {
@@ -57,6 +59,8 @@ class Service:
         try:
             run = json.loads((self.folder / "data/run.json").read_text())
             self.address = run["api_url"]
+            mail = urlsplit(run["smtp_url"])
+            self.smtp = (mail.hostname or "", mail.port or 0)
             return bool(self.get("/ready")["workers"])
         except (OSError, KeyError, ValueError, httpx.HTTPError):
             return False

@@ -61,7 +61,7 @@ function sideFoot() {
 function paletteButton() {
   return h(
     'button',
-    { class: 'palette-button', type: 'button', 'aria-keyshortcuts': 'Control+K', on: { click: openPalette } },
+    { class: 'palette-button', type: 'button', 'aria-label': t('palette.button'), 'aria-keyshortcuts': 'Control+K', on: { click: openPalette } },
     icon('search'),
     h('span', { text: t('palette.button') }),
     h('kbd', { text: 'Ctrl K' }),

@@ -49,7 +49,7 @@ async function each(ids, call) {
   let good = 0;
   const worker = async () => {
     for (let id = left.shift(); id !== undefined; id = left.shift()) {
-      good += await call(id).then(() => 1, () => 0);
+      if (await call(id).then(() => true, () => false)) good += 1;
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));

@@ -13,7 +13,7 @@ import { link, place } from '../router.js';
 export function mailbox() {
   const list = h('ul', { class: 'mails' });
   const body = h('div', { class: 'list-body' }, loading());
-  const reading = h('section', { class: 'panel mail-panel', 'aria-label': t('mail.title') });
+  const reading = h('section', { class: 'panel mail-panel', 'aria-label': t('mail.title'), hidden: true });
   const more = h('button', { class: 'button', type: 'button', text: t('mail.more'), on: { click: () => load(next) } });
   let items = [];
   let next = null;

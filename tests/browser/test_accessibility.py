@@ -1,0 +1,74 @@
+"""axe-core on every screen, in both themes and both languages."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+from service import Service
+
+from conftest import Open
+
+#: WCAG 2.2 A and AA, and axe's own good practice.
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+LOOKS = [("es-ES", "light"), ("en-GB", "dark"), ("es-ES", "dark"), ("en-GB", "light")]
+
+
+def screens(service: Service) -> dict[str, str]:
+    """Name -> path of every screen, with something on it."""
+    failed = service.submit("refuse", {"reason": "para axe"})
+    running = service.submit("resize_photos", {"album": "Axe", "photos": 50, "seconds": 20})
+    mail = {"email": "axe@example.com", "subject": "Hola", "body": "x"}
+    service.wait_for(service.submit("email", mail), "SUCCESS")
+    service.wait_for(failed, "FAILURE")
+    first_mail = service.get("/mailbox")["items"][0]["id"]
+    return {
+        "home": "/",
+        "tasks": "/#/tasks",
+        "panel": f"/#/tasks?task={running}",
+        "task": f"/#/task/{failed}",
+        "new": "/#/new?type=every_field",
+        "mailbox": f"/#/mailbox?mail={first_mail}",
+    }
+
+
+def complaints(page: Page) -> list[str]:
+    found = Axe().run(page, options=RULES).response["violations"]
+    return [
+        f"{each['id']}: {node['target']} {node['failureSummary']}"
+        for each in found
+        for node in each["nodes"]
+    ]
+
+
+@pytest.mark.parametrize(("locale", "theme"), LOOKS)
+def test_every_screen_in(opened: Open, service: Service, locale: str, theme: str) -> None:
+    """No complaint, with the keys and the palette open besides."""
+    page = opened("/", locale=locale, color_scheme=theme, reduced_motion="reduce")
+    wrong: dict[str, list[str]] = {}
+    for name, path in screens(service).items():
+        page.goto(path)
+        expect(page.locator(".situation-loading")).to_have_count(0)
+        wrong[name] = complaints(page)
+    page.goto("/")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    wrong["keys"] = complaints(page)
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+k")
+    expect(page.get_by_role("combobox").first).to_be_visible()
+    wrong["palette"] = complaints(page)
+
+    assert {} == {name: found for name, found in wrong.items() if found}
+
+
+def test_a_phone(opened: Open, service: Service) -> None:
+    """Targets are large enough, the drawer says what it is."""
+    page = opened("/", viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    wrong: dict[str, list[str]] = {}
+    for name, path in screens(service).items():
+        page.goto(path)
+        expect(page.locator(".situation-loading")).to_have_count(0)
+        wrong[name] = complaints(page)
+
+    assert {} == {name: found for name, found in wrong.items() if found}
