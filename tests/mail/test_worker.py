@@ -9,38 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from encola.record import TaskRecord, TaskState
+from encola.record import TaskState
 from encola.store import run
-from encola.submit import prepare_valid
-from encola.task import Options
-from encola.tasks.email import send_notification_email
-from harness import Bench, Server
+from harness import Server
 from mail_servers import HANG, ScriptedServer
+from mailing import Mailing
 from support import wait_until
 
 ONE_MAIL = ["MAIL", "RCPT", "DATA"]
-
-
-class Mailing(Bench):
-    """A bench whose worker sends mail to a scripted server."""
-
-    def mail(self, *to: str) -> list[str]:
-        """Enqueues a mail to each; the ids of the tasks."""
-        news = [
-            prepare_valid(
-                send_notification_email, [one, "Hola", "Hola."], Options(), max_input=10**6
-            )
-            for one in to
-        ]
-        run(self.client, self.verbs.enqueue(news, 10**6))
-        self.sent += [new.id for new in news]
-        return [new.id for new in news]
-
-    def ended(self, task_id: str) -> TaskRecord:
-        self.wait_finished(20, [task_id])
-        record = self.record(task_id)
-        assert record is not None
-        return record
 
 
 @pytest.fixture

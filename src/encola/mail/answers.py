@@ -23,9 +23,15 @@ from .text import CONTROL
 WORDS_LIMIT = 500
 """Characters that are kept of what a server says."""
 
+
+class TlsRefused(aiosmtplib.SMTPResponseException):
+    """The server offered STARTTLS, and answered no to it."""
+
+
 _STEPS: tuple[tuple[type[aiosmtplib.SMTPResponseException], str], ...] = (
     (aiosmtplib.SMTPConnectResponseError, "the connection"),
     (aiosmtplib.SMTPHeloError, "our greeting"),
+    (TlsRefused, "STARTTLS"),
     (aiosmtplib.SMTPAuthenticationError, "the login"),
     (aiosmtplib.SMTPSenderRefused, "the sender"),
     (aiosmtplib.SMTPRecipientRefused, "the recipient"),

@@ -25,7 +25,7 @@ import aiosmtplib
 
 from encola.errors import PermanentFailure
 
-from .answers import MailDelayed, MailRefused
+from .answers import MailDelayed, MailRefused, TlsRefused
 from .message import Letter
 from .server import SmtpServer, is_loopback
 
@@ -164,7 +164,10 @@ async def _greet(client: aiosmtplib.SMTP) -> None:
 
 async def _start_tls(client: aiosmtplib.SMTP, server: SmtpServer) -> None:
     if client.supports_extension("starttls"):
-        await client.starttls()
+        try:
+            await client.starttls()
+        except aiosmtplib.SMTPResponseException as error:
+            raise TlsRefused(error.code, error.message) from None
         await _greet(client)
     elif server.starttls == "required":
         raise MailDelayed(
