@@ -107,7 +107,7 @@ def make_app() -> FastAPI:
         title="encola",
         version=__version__,
         summary="Background tasks that cannot be lost.",
-        # The interactive page fetches its scripts from a CDN; ours will carry its own.
+        # FastAPI's pages fetch their scripts from a CDN; dashboard.py serves our own at /docs.
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,

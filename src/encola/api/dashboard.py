@@ -26,16 +26,17 @@ from .problems import Problem
 router = APIRouter(include_in_schema=False)
 
 FOLDER: Final = Path(__file__).parent.parent / "dashboard"
-#: No inline script or style, nothing from elsewhere; and, where the browser knows the rule,
-#: no way from a string to an element (Trusted Types).
+#: No inline script or style, and nothing from elsewhere.
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    "frame-ancestors 'none'"
 )
+#: And, for a page that is all ours, no way from a string to an element (Trusted Types).
+TRUSTED: Final = "require-trusted-types-for 'script'; trusted-types 'none'"
 FOR_GOOD: Final = "public, max-age=31536000, immutable"
-#: Fetched only once a screen needs them.
-LATE: Final = "vendor/"
+#: No modules of the first page, or fetched only once a screen needs them.
+LATE: Final = ("vendor/", "boot.js", "docs.js")
 #: Below this many bytes packing gains nothing.
 PACKED: Final = 500
 
@@ -43,8 +44,7 @@ PACKED: Final = 500
 class Asset(NamedTuple):
     """One file as it is sent."""
 
-    plain: bytes
-    packed: bytes | None
+    content: bytes
     media_type: str
 
 
@@ -56,13 +56,18 @@ def assets() -> dict[str, Asset]:
 
 
 def _read(path: Path) -> Asset:
-    plain = path.read_bytes()
-    media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    media_type = mimetypes.guess_type(path.name)[0] or "text/plain"
     if path.suffix == ".js":
         # What the table of the machine says of it varies; a module needs exactly this.
         media_type = "text/javascript"
-    packed = gzip.compress(plain, mtime=0) if len(plain) > PACKED else None
-    return Asset(plain, packed, media_type)
+    return Asset(path.read_bytes(), media_type)
+
+
+@functools.cache
+def packed(path: str) -> bytes | None:
+    """The file in gzip; None where that gains nothing."""
+    content = assets()[path].content
+    return gzip.compress(content, mtime=0) if len(content) > PACKED else None
 
 
 @functools.cache
@@ -70,7 +75,7 @@ def version() -> str:
     """A digest of all files."""
     digest = hashlib.sha256()
     for path, asset in assets().items():
-        digest.update(path.encode() + b"\0" + asset.plain + b"\0")
+        digest.update(path.encode() + b"\0" + asset.content + b"\0")
     return digest.hexdigest()[:16]
 
 
@@ -80,7 +85,7 @@ def page(name: str, language: str) -> bytes:
     base = f"/assets/{version()}"
     early = [path for path in assets() if path.endswith(".js") and not path.startswith(LATE)]
     links = [f'<link rel="modulepreload" href="{base}/{path}">' for path in early]
-    text = assets()[name].plain.decode()
+    text = assets()[name].content.decode()
     for mark, value in (("language", language), ("assets", base), ("preload", "\n  ".join(links))):
         text = text.replace("{{" + mark + "}}", value)
     return text.encode()
@@ -89,9 +94,18 @@ def page(name: str, language: str) -> bytes:
 @router.get("/")
 async def read_dashboard(request: Request) -> Response:
     """The dashboard."""
-    headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
-    html = page("index.html", choose_language(request))
-    return Response(html, media_type="text/html", headers=headers)
+    return _page("index.html", choose_language(request), f"{POLICY}; {TRUSTED}")
+
+
+@router.get("/docs")
+async def read_docs() -> Response:
+    """The page of the API, made by Swagger UI from /openapi.json."""
+    return _page("docs.html", "en", POLICY)
+
+
+def _page(name: str, language: str, policy: str) -> Response:
+    headers = {"Content-Security-Policy": policy, "Cache-Control": "no-cache"}
+    return Response(page(name, language), media_type="text/html", headers=headers)
 
 
 @router.get("/assets/{digest}/{path:path}")
@@ -101,7 +115,8 @@ async def read_asset(request: Request, digest: str, path: str) -> Response:
     if asset is None or digest != version():
         raise Problem(404, "not_found", "There is no such file in this version.")
     headers = {"Cache-Control": FOR_GOOD, "Vary": "Accept-Encoding"}
-    if asset.packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
+    content = asset.content
+    if "gzip" in request.headers.get("accept-encoding", "") and (small := packed(path)):
         headers["Content-Encoding"] = "gzip"
-        return Response(asset.packed, media_type=asset.media_type, headers=headers)
-    return Response(asset.plain, media_type=asset.media_type, headers=headers)
+        content = small
+    return Response(content, media_type=asset.media_type, headers=headers)

@@ -17,6 +17,7 @@ async function allEntries() {
   const types = await taskTypes().catch(() => []);
   return [
     ...screens,
+    { symbol: 'docs', label: t('nav.docs'), run: () => location.assign('/docs') },
     ...types.map(({ name }) => ({ symbol: 'new', label: t('palette.new', { type: typeName(name) }), run: () => go(link('new', { type: name })) })),
     ...THEMES.map((name) => ({ symbol: { system: 'system', light: 'sun', dark: 'moon' }[name], label: t(`palette.theme.${name}`), run: () => setTheme(name) })),
     ...LANGUAGES.filter((tag) => tag !== language()).map((tag) => ({ symbol: 'edit', label: t('language.other'), run: () => setLanguage(tag) })),

@@ -54,6 +54,7 @@ function sideFoot() {
   return h(
     'div',
     { class: 'side-foot' },
+    h('a', { class: 'side-link', href: '/docs' }, icon('docs'), h('span', { text: t('nav.docs') })),
     h('button', { class: 'side-link', type: 'button', on: { click: showKeys } }, icon('keyboard'), h('span', { text: t('keys.title') }), h('kbd', { text: '?' })),
   );
 }

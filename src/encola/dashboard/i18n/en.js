@@ -179,6 +179,7 @@ export const en = {
   'mail.to': 'To',
   'mail.view': 'How to show it',
 
+  'nav.docs': 'API',
   'nav.home': 'Overview',
   'nav.label': 'Screens',
   'nav.mailbox': 'Mailbox',

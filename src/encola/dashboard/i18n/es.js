@@ -179,6 +179,7 @@ export const es = {
   'mail.to': 'Para',
   'mail.view': 'Cómo mostrarlo',
 
+  'nav.docs': 'API',
   'nav.home': 'Resumen',
   'nav.label': 'Pantallas',
   'nav.mailbox': 'Buzón',
