@@ -47,12 +47,21 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _installed: list[logging.Handler] = []
 
 
-def configure_logging(process: str, settings: Settings, *, stderr: bool = True) -> None:
+def configure_logging(
+    process: str,
+    settings: Settings,
+    *,
+    stderr: bool = True,
+    level: int | None = None,
+    also_to: Path | None = None,
+) -> None:
     """
     Send what this process logs to standard error and to ``<data>/logs/<process>.log``.
 
     *process*: the role, such as ``worker``; also the name of the file.
     *stderr* False: to the file alone. Can be called again: handlers are replaced.
+    *level*: one of ``logging``'s, from a command line; it goes before ENCOLA_LOG_LEVEL.
+    *also_to*: a file more, in a folder that there is, from a command line too.
     Where the file cannot be written to, a line says so and standard error has it all.
     """
     formatter = _formatter(settings.log_format, process)
@@ -62,6 +71,8 @@ def configure_logging(process: str, settings: Settings, *, stderr: bool = True) 
         handlers.append(SharedFileHandler(settings.data_dir.absolute() / "logs" / f"{process}.log"))
     except OSError as error:
         problem = error
+    if also_to:
+        handlers.append(logging.FileHandler(also_to, encoding="utf-8"))
     if stderr or problem:
         handlers.append(logging.StreamHandler(sys.stderr))
 
@@ -74,7 +85,7 @@ def configure_logging(process: str, settings: Settings, *, stderr: bool = True) 
         handler.setFormatter(formatter)
         root.addHandler(handler)
         _installed.append(handler)
-    root.setLevel(settings.log_level.upper())
+    root.setLevel(level or settings.log_level.upper())
     _calm_libraries()
     if problem:
         logging.getLogger(__name__).warning("no log file: %s", problem)

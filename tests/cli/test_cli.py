@@ -28,6 +28,7 @@ from encola.embedded.data_folder import CannotStart
 from encola.embedded.runfile import RunFile
 from support import wait_until
 
+COMMANDS = ("up", "api", "worker", "submit", "status", "cancel", "flower")
 Answer = tuple[int, dict[str, Any]]
 SCHEMA = {
     "properties": {
@@ -133,13 +134,13 @@ def test_help_names_every_command_and_teaches_with_examples(run: Run) -> None:
     done = run("--help")
 
     assert done.returncode == 0
-    for word in ("up", "api", "worker", "submit", "status", "cancel"):
+    for word in COMMANDS:
         assert f"\n  {word} " in done.stdout
     assert "encola submit email --email ana@example.com" in done.stdout
     assert "4 nothing runs or the store is away" in " ".join(done.stdout.split())
 
 
-@pytest.mark.parametrize("command", ["up", "api", "worker", "submit", "status", "cancel"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_each_command_has_examples(run: Run, command: str) -> None:
     """Nobody has to guess how it is written."""
     done = run(command, "--help")
@@ -209,7 +210,14 @@ def test_wrong_settings_are_all_named(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("status",), ("status", "t-1"), ("cancel", "t-1"), ("submit", "file", "x.csv")]
+    "arguments",
+    [
+        ("status",),
+        ("status", "t-1"),
+        ("cancel", "t-1"),
+        ("submit", "file", "x.csv"),
+        ("flower",),
+    ],
 )
 def test_where_nothing_runs_the_exit_code_is_4(run: Run, arguments: tuple[str, ...]) -> None:
     """With the contract's sentence."""

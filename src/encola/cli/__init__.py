@@ -1,8 +1,8 @@
 """
 The command ``encola``: one module a command, put together here.
 
-``submit``, ``status`` and ``cancel`` know only the HTTP API (:mod:`.client`); ``up``, ``api``
-and ``worker`` become the process that they are named for.
+``submit``, ``status`` and ``cancel`` know only the HTTP API (:mod:`.client`); ``up``, ``api``,
+``worker`` and ``flower`` become the process that they are named for.
 
 What a command needs is imported when it runs. Everywhere else in encola imports stand
 at the top; here they would make ``encola --help`` load Celery, FastAPI and a Redis
@@ -19,7 +19,7 @@ import typer
 
 from encola.errors import EncolaError
 
-from . import api, cancel, status, submit, up, worker
+from . import api, cancel, flower, status, submit, up, worker
 from .exits import EXIT_CODES, exit_code_of
 
 app = typer.Typer(
@@ -47,6 +47,7 @@ app.command("worker")(worker.worker)
 app.command("submit", context_settings=submit.CONTEXT)(submit.submit)
 app.command("status")(status.status)
 app.command("cancel")(cancel.cancel)
+app.command("flower", context_settings=flower.CONTEXT)(flower.flower)
 
 
 def main() -> None:

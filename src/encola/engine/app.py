@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import importlib
 import logging
+import sys
 import urllib.parse
+from pathlib import Path
 from typing import Any
 
+import click
 from celery import Celery
 from celery.signals import import_modules, setup_logging
+from click.core import ParameterSource
 from kombu import Exchange, Queue
 
 from ..embedded.runfile import resolve_redis_url
@@ -182,14 +186,29 @@ def import_task_modules(**_: Any) -> None:
             add_task_type(celery_app, task_type)
 
 
+@import_modules.connect
+def prepare_flower(**_: Any) -> None:
+    """Celery's command line has loaded Flower as a plug-in, if it is installed; Flower asks for our tasks first of all."""
+    if "flower.command" in sys.modules:
+        importlib.import_module(".flower", __package__).prepare()
+
+
 celery_app = make_app()
 
 
 @setup_logging.connect
-def _own_logging(**_: Any) -> None:
+def _own_logging(loglevel: int | None = None, logfile: str | None = None, **_: Any) -> None:
     """Celery leaves logging alone where this signal has a receiver."""
-    settings = get_settings()
-    configure_logging("worker", settings)
+    context = click.get_current_context(silent=True)
+    # Celery gives its own default here, where nobody gave --loglevel: the setting has the word then.
+    given = context and context.get_parameter_source("loglevel") is ParameterSource.COMMANDLINE
+    configure_logging(
+        "beat" if context and context.info_name == "beat" else "worker",
+        get_settings(),
+        level=loglevel if given else None,
+        also_to=Path(logfile) if logfile else None,
+    )
     # A line for each task that ended is enough; "received" would be said of each once more.
-    received = logging.DEBUG if settings.log_level == "debug" else logging.WARNING
+    is_debug = logging.getLogger().isEnabledFor(logging.DEBUG)
+    received = logging.DEBUG if is_debug else logging.WARNING
     logging.getLogger("celery.worker.strategy").setLevel(received)

@@ -13,6 +13,7 @@ from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback
 from celery.exceptions import Ignore, Reject, Retry, WorkerLostError
+from celery.utils.saferepr import saferepr
 from celery.worker import state
 from celery.worker.request import Request as CeleryRequest
 
@@ -23,6 +24,8 @@ from .transport import QoS, read_tag
 logger = logging.getLogger(__name__)
 
 PARKED = 2
+#: So much of the arguments is shown, as Celery's own clients have it.
+SHOWN_CHARACTERS = 1024
 
 
 class Request(CeleryRequest):
@@ -46,6 +49,33 @@ class Request(CeleryRequest):
             if held is not None and held.token == self._claim[1]:
                 held.request = self
             self.is_rate_limited = bool(getattr(self.task, "rate_limit", None))
+
+    @property
+    def argsrepr(self) -> str:
+        """Positional arguments as Flower shows them. Empty while nobody asks for the events of tasks."""
+        return self._shown(self._argsrepr, self._args) if self._is_watched else self._argsrepr
+
+    @property
+    def kwargsrepr(self) -> str:
+        return self._shown(self._kwargsrepr, self._kwargs) if self._is_watched else self._kwargsrepr
+
+    def info(self, safe: bool = False) -> dict[str, Any]:
+        found: dict[str, Any] = super().info(safe)
+        if safe:
+            found["args"] = self._shown(self._argsrepr, self._args)
+            found["kwargs"] = self._shown(self._kwargsrepr, self._kwargs)
+        return found
+
+    @property
+    def _is_watched(self) -> bool:
+        groups = getattr(self._eventer, "groups", ())
+        return not groups or "task" in groups
+
+    @staticmethod
+    def _shown(given: str, value: Any) -> str:
+        # Celery's clients write it into the headers. Ours do not: it would be kept with each
+        # record, for the few that somebody looks at in Flower.
+        return given or str(saferepr(value, SHOWN_CHARACTERS))
 
     def on_failure(
         self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False

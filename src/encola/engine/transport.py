@@ -151,6 +151,8 @@ class Channel(kombu_redis.Channel):
         self._claim_next = True
         self._script_known = True
         self._poll_seconds = POLL_SECONDS
+        self.unheard_since: float | None = None
+        """``time.monotonic()`` from which on no event of a task had a listener; None: the last one had."""
         super().__init__(*args, **kwargs)
 
     def run(self, call: Any) -> Any:
@@ -180,6 +182,18 @@ class Channel(kombu_redis.Channel):
             return
         max_waiting = get_settings().max_waiting
         self.run(self.verbs.enqueue([new_task(queue, message)], max_waiting))
+
+    def _put_fanout(
+        self, exchange: str, message: dict[str, Any], routing_key: str | None, **kwargs: Any
+    ) -> None:
+        if not (routing_key or "").startswith("task."):
+            super()._put_fanout(exchange, message, routing_key, **kwargs)
+            return
+        topics = self._get_publish_topics(exchange, routing_key)
+        payload = kombu_redis.dumps(message)
+        with self.conn_or_acquire() as client:
+            is_heard = sum(client.publish(topic, payload) for topic in topics) > 0
+        self.unheard_since = None if is_heard else self.unheard_since or time.monotonic()
 
     def _purge(self, queue: str) -> int:
         purged = 0
@@ -349,7 +363,9 @@ class Transport(kombu_redis.Transport):
     supports_batch_publish = False
 
     def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:
-        """The plain Redis address: Flower and other tools connect to it."""
+        """The plain Redis address, as Celery's tools write it: they connect to it."""
+        if uri.startswith("unix://"):
+            uri = "redis+socket://" + uri.removeprefix("unix://").replace("db=", "virtual_host=")
         return uri if include_password else str(maybe_sanitize_url(uri, mask))
 
 

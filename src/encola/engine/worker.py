@@ -15,6 +15,7 @@ import logging
 import os
 import signal
 import threading
+import time
 import warnings
 from typing import Any, ClassVar
 
@@ -95,8 +96,27 @@ class LeaseStep(bootsteps.StartStopStep):
             # Celery looks when a child's pipe closes, which is a moment before the child can
             # be waited for, and then only every five seconds: the slot would stand idle.
             hub.call_repeatedly(REAP_SECONDS, maintain)
+        hub.call_repeatedly(lease.settings.heartbeat_seconds, hush, worker)
         # The loop may have stood still while it reconnected.
         lease.renew()
+
+
+def hush(worker: Any) -> None:
+    """
+    Switches the events of tasks off again when nobody has listened to them for two leases.
+
+    Celery leaves them on for ever once Flower has asked, at a fifth of the throughput. A worker
+    that was started with them on (``-E``) keeps them.
+    """
+    dispatcher = getattr(worker.consumer, "event_dispatcher", None)
+    if dispatcher is None or dispatcher.producer is None or "task" not in dispatcher.groups:
+        return
+    channel: Channel = dispatcher.producer.channel
+    since, patience = channel.unheard_since, 2 * worker.encola_lease.settings.lease_seconds
+    if since is not None and time.monotonic() - since > patience:
+        logger.info("Nobody listens to the events of tasks; they are off until asked for.")
+        dispatcher.groups.discard("task")
+        channel.unheard_since = None
 
 
 def _renew_in_thread(lease: Lease) -> None:
@@ -254,6 +274,11 @@ class Consumer(CeleryConsumer):
         lease: Lease = self.controller.encola_lease
         if queue in lease.queues:
             lease.queues.remove(queue)
+
+    def _update_prefetch_count(self, index: int = 0) -> Any:
+        """The pool has grown by *index* children, or shrunk: so many more or fewer may run at once."""
+        self.controller.encola_lease.slots = self.pool.num_processes
+        return super()._update_prefetch_count(index)
 
     @staticmethod
     def _end(message: Any, how: str) -> None:

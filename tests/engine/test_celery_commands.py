@@ -1,0 +1,212 @@
+"""Celery's own commands on our engine: status, inspect, control, events, and a worker's log level."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from encola.record import TaskState
+from harness import Bench, Server
+from support import wait_until
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """A server and a worker with two children; nobody has asked for events."""
+    folder = tmp_path_factory.mktemp("commands")
+    (folder / "valkey").mkdir()
+    server = Server(folder / "valkey")
+    server.start()
+    made = Bench(server, folder, lease=2.0, extra_env={"ENCOLA_LOG_LEVEL": "info"})
+    made.worker().wait_ready()
+    yield made
+    made.close()
+
+
+def celery(bench: Bench, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "encola.engine", *arguments],
+        env=bench.env(),
+        cwd=bench.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def asked(bench: Bench, *arguments: str) -> Any:
+    """The one worker's answer to ``celery inspect`` or ``celery control``."""
+    done = celery(bench, *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout)
+    (answer,) = (answers[0] if isinstance(answers, list) else answers).values()
+    return answer
+
+
+def running(bench: Bench, seconds: float) -> str:
+    """A task that has started."""
+    (task_id,) = bench.send("work", seconds)
+
+    def started() -> bool:
+        record = bench.record(task_id)
+        return record is not None and record.state is TaskState.STARTED
+
+    wait_until(started, description="the task runs")
+    return task_id
+
+
+class Listener:
+    """Hears Celery's events, as a program outside would."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._pubsub = bench.client.pubsub(ignore_subscribe_messages=True)
+        self._pubsub.psubscribe("*celeryev*")
+        self.heard: list[str] = []
+        wait_until(lambda: self.hears("worker.heartbeat"), description="a worker's heartbeat")
+
+    def hears(self, kind: str) -> bool:
+        while (message := self._pubsub.get_message(timeout=0.01)) is not None:
+            self.heard.append(message["channel"].decode())
+        return any(f"/{kind}" in channel for channel in self.heard)
+
+    def close(self) -> None:
+        self._pubsub.close()
+
+
+def test_tasks_send_no_events_until_somebody_asks(bench: Bench) -> None:
+    """Off, then on by remote control, then off again once nobody has listened for a while."""
+    listener = Listener(bench)
+    bench.wait_finished(ids=bench.send("work", 0.0, count=20))
+    listener.heard.clear()
+    wait_until(lambda: listener.hears("worker.heartbeat"), description="a heartbeat", timeout=10)
+    assert not listener.hears("task")
+
+    assert {"ok": "task events enabled"} == asked(bench, "control", "enable_events")
+    bench.wait_finished(ids=bench.send("work", 0.0, count=20))
+    wait_until(lambda: listener.hears("task"), description="events of tasks")
+    listener.close()
+
+    def forgotten() -> bool:
+        bench.wait_finished(ids=bench.send("work", 0.0))
+        return "Nobody listens to the events of tasks" in bench.workers[0].log()
+
+    wait_until(forgotten, description="the worker stops sending them", timeout=20)
+    again = Listener(bench)
+    bench.wait_finished(ids=bench.send("work", 0.0, count=20))
+    again.heard.clear()
+    wait_until(lambda: again.hears("worker.heartbeat"), description="a heartbeat", timeout=10)
+    assert not again.hears("task")
+    again.close()
+
+
+def test_events_dump_prints_what_happens_to_a_task(bench: Bench) -> None:
+    """With its name, arguments and result."""
+    written = bench.folder / "dump"
+    with written.open("wb") as out:
+        dump = subprocess.Popen(
+            [sys.executable, "-m", "celery", "-A", "encola.engine", "events", "--dump"],
+            env=bench.env(),
+            cwd=bench.folder,
+            stdout=out,
+            stderr=out,
+        )
+    try:
+        wait_until(
+            lambda: "heartbeat:" in written.read_text(), description="it listens", timeout=30
+        )
+        asked(bench, "control", "enable_events")
+        (task_id,) = bench.send("work", 0.0)
+        wait_until(
+            lambda: "task succeeded: ledger_tasks.work" in written.read_text(),
+            description="the dump has the end of the task",
+            timeout=20,
+        )
+    finally:
+        dump.terminate()
+        dump.wait(20)
+    text = written.read_text()
+    assert f"ledger_tasks.work({task_id}) args=[0.0] kwargs={{}}" in text, text
+
+
+def test_status_names_the_worker(bench: Bench) -> None:
+    """One line a worker."""
+    done = celery(bench, "status")
+
+    assert 0 == done.returncode
+    assert ": OK" in done.stdout
+    assert "1 node online." in done.stdout
+
+
+def test_inspect_shows_what_runs_with_its_arguments(bench: Bench) -> None:
+    """Names, queues and pool too; ``celery inspect`` of each is how Flower's pages are filled."""
+    task_id = running(bench, 60.0)
+    (active,) = asked(bench, "inspect", "active")
+    queues = asked(bench, "inspect", "active_queues")
+    found = asked(bench, "inspect", "query_task", task_id)
+    celery(bench, "control", "terminate", "SIGTERM", task_id)
+    bench.wait_finished(ids=[task_id], timeout=10)
+
+    assert (task_id, [60.0], {}) == (active["id"], active["args"], active["kwargs"])
+    assert "ledger_tasks.work" == active["name"]
+    assert ["encola"] == [queue["name"] for queue in queues]
+    assert "active" == found[task_id][0]
+
+
+def test_control_revokes_and_moves_queues(bench: Bench) -> None:
+    """Each is done, and a revoke is in the record."""
+    (task_id,) = bench.send("work", 0.0, due_ms=4_000_000_000_000)
+    celery(bench, "control", "revoke", task_id)
+    record = bench.record(task_id)
+    assert record is not None
+    assert TaskState.REVOKED is record.state
+
+    assert "ok" in asked(bench, "control", "add_consumer", "extra")
+    queues = [queue["name"] for queue in asked(bench, "inspect", "active_queues")]
+    assert {"encola", "extra"} == set(queues)
+    assert "ok" in asked(bench, "control", "cancel_consumer", "extra")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "setting", "told"),
+    [
+        (["--loglevel=debug"], "warning", {"DEBUG", "INFO"}),
+        (["-l", "ERROR"], "info", set()),
+        ([], "info", {"INFO"}),
+    ],
+)
+def test_a_log_level_on_the_command_line_goes_before_the_setting(
+    bench: Bench, arguments: list[str], setting: str, told: set[str]
+) -> None:
+    """Celery's own default, WARNING, does not. A --logfile gets what our own has."""
+    command = ["worker", "-n", "logs@%h", "-P", "solo", "-Q", "nothing", "--logfile=own.log"]
+    own, ours = bench.folder / "own.log", bench.folder / "data/logs/worker.log"
+    own.unlink(missing_ok=True)
+    before = ours.stat().st_size
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "celery", "-A", "encola.engine", *command, *arguments],
+        env={**bench.env(), "ENCOLA_LOG_LEVEL": setting},
+        cwd=bench.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: is_known(bench, "logs@"), description="the worker runs", timeout=30)
+    finally:
+        worker.terminate()
+        worker.wait(20)
+    written = own.read_text().splitlines()
+    logged = ours.read_bytes()[before:].decode().splitlines()
+
+    assert told == {line.split()[1] for line in written} - {"WARNING", "ERROR"}
+    assert set(written) <= set(logged)
+
+
+def is_known(bench: Bench, name: str) -> bool:
+    workers = bench.client.zrange(bench.keys.named("workers"), 0, -1)
+    return any(worker.decode().startswith(name) for worker in workers)
