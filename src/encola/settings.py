@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     file_roots: CommaList = ()
     """Folders that file tasks may read, besides the uploads, comma-separated."""
 
-    report_memory: int = Field(1024**3, ge=64 * 1024**2)
+    report_memory: int = Field(1024**3, ge=128 * 1024**2)
     """Memory that the making of one report may take; above it ``report_memory``."""
     report_time_limit: float = Field(300.0, gt=0, le=86_400)
     """Seconds that the making of one report may take; above it ``report_time_limit``."""

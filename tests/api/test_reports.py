@@ -118,10 +118,22 @@ def test_a_report_is_made_by_a_worker_and_read_at_its_address(served: Bench) -> 
     assert (result["task_id"], result["size"]) == (listed["task_id"], listed["size"])
 
 
+@pytest.mark.parametrize("report_type", ["analytics", "users"])
+def test_the_other_reports_are_of_the_service_itself(served: Bench, report_type: str) -> None:
+    """The child finds the server as its worker does; the report that is being made is in it."""
+    reporter(served)
+    result = finished(ask(report_type=report_type))["result"]
+    assert isinstance(result, dict)
+    read = client.get(f"/reports/report_7_{report_type}.pdf")
+
+    assert f"/reports/report_7_{report_type}_{result['task_id']}.pdf" == result["file_url"]
+    assert read.content.startswith(b"%PDF-")
+
+
 def test_reports_that_cannot_be_made_leave_the_worker_as_it_was(served: Bench) -> None:
     """The memory cap, then the time cap, hit for real; the same child goes on to the next task."""
     dataset(served, 7)
-    worker = reporter(served, ENCOLA_REPORT_MEMORY=str(64 * 2**20))
+    worker = reporter(served, ENCOLA_REPORT_MEMORY=str(128 * 2**20))
     children = worker.children()
     too_large = finished(ask())
     nothing_there = finished(ask(8))
@@ -156,7 +168,7 @@ def test_reports_are_listed_newest_first_and_paged(served: Bench) -> None:
     assert [names[1]] == [
         item["name"] for item in client.get("/reports", params={"user_id": 8}).json()["items"]
     ]
-    assert [] == client.get("/reports", params={"user_id": 99}).json()["items"]
+    assert [] == client.get("/reports", params={"report_type": "users"}).json()["items"]
 
 
 def test_an_address_without_a_task_is_the_newest(served: Bench) -> None:

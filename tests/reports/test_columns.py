@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from decimal import Decimal
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encola.reports.columns import Column, candidates, plain_words
-from encola.reports.document import Scale
+from encola.reports.document import Scale, breakable
 from encola.reports.periods import MOST, Periods
 from encola.reports.wording import Wording, rounded, shortened, shown
 
@@ -80,8 +81,17 @@ def test_a_strangers_text_fits_a_cell(text: str) -> None:
     """One line, of bounded length, without a sign that does something."""
     cell = shown(text, 50)
 
-    assert len(cell.replace("\u200b", "")) <= 50
+    assert len(cell) <= 50
     assert not set(cell) & set("\n\r\t\x00\u202e\u2066")
+
+
+@given(st.text(alphabet="ab_./- \u0301é", max_size=80))
+def test_a_long_word_can_be_broken_and_loses_nothing(text: str) -> None:
+    cell = breakable(text, 12)
+
+    assert text == cell.replace("\u200b", "")
+    assert not re.search("\u200b[\u0301]", cell)
+    assert all(len(part) <= 12 for part in re.split("[\\s\u200b\u0301-]", cell))
 
 
 def test_a_cut_does_not_part_what_is_one_sign() -> None:

@@ -125,7 +125,7 @@ def test_a_report_that_needs_too_much_memory_is_a_clear_failure(desk: Desk) -> N
 
 
 def test_data_beyond_the_memory_is_put_aside_on_disk(desk: Desk) -> None:
-    """Two million products do not fit in the part of 256 MiB that is the database's."""
+    """Two million products do not fit in the part of 512 MiB that is the database's."""
     import duckdb
 
     folder = desk.data_dir / "datasets" / "7"
@@ -134,7 +134,7 @@ def test_data_beyond_the_memory_is_put_aside_on_disk(desk: Desk) -> None:
         "COPY (SELECT DATE '2025-03-01' AS fecha, md5(i::VARCHAR) || md5((i + 1)::VARCHAR) AS producto, "
         f"0.01 AS importe FROM range(2000000) t(i)) TO '{folder}/many.parquet'"
     )
-    text = desk.text(desk.job(7, memory=384 * MIB))
+    text = desk.text(desk.job(7, memory=512 * MIB))
 
     assert "20000.00" in text
     assert ["report_7_sales_t.pdf"] == left_over(desk)

@@ -22,10 +22,15 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from ..embedded.guard import die_with_parent
-from ..errors import StoreError
+from ..embedded.runfile import resolve_redis_url
+from ..errors import NothingRuns, StoreError
+from ..settings import get_settings
+from ..store import Keys, connect
 from .failures import ReportFailed
 
 if TYPE_CHECKING:
+    import redis
+
     from .document import Document
     from .wording import Wording
 
@@ -44,7 +49,7 @@ def main(pipe: int, job: dict[str, Any]) -> None:
         say(pipe, {"done": True})
     except ReportFailed as error:
         say(pipe, {"failed": [error.error_code, str(error)]})
-    except StoreError as error:
+    except (StoreError, NothingRuns) as error:
         say(pipe, {"failed": ["store_unavailable", str(error)]})
     except Exception as error:
         if is_memory(error):
@@ -100,11 +105,32 @@ def make(pipe: int, job: dict[str, Any]) -> None:
 
 def read(job: dict[str, Any], wording: Wording, now: dt.datetime) -> Document:
     """The report's document."""
-    from .sales import read_sales, sales_document
+    if job["report_type"] == "sales":
+        from .sales import read_sales, sales_document
 
-    memory = int(job["memory"] * DATABASE_SHARE)
-    sales = read_sales(Path(job["data_dir"]), job["user_id"], memory, Path(job["scratch"]))
-    return sales_document(sales, job["user_id"], wording, now)
+        memory = int(job["memory"] * DATABASE_SHARE)
+        sales = read_sales(Path(job["data_dir"]), job["user_id"], memory, Path(job["scratch"]))
+        return sales_document(sales, job["user_id"], wording, now)
+    client, keys = store()
+    if job["report_type"] == "users":
+        from .users import read_users, users_document
+
+        return users_document(read_users(client, keys, job["user_id"], now), wording, now)
+    from .analytics import analytics_document, read_work
+
+    return analytics_document(read_work(client, keys, now), wording, now)
+
+
+def store() -> tuple[redis.Redis, Keys]:
+    """
+    A client of this installation's server, and the names of its keys.
+
+    Raises:
+        StoreError, NothingRuns
+    """
+    settings = get_settings()
+    client = connect(resolve_redis_url(settings), timeout=30, name="encola-report")
+    return client, Keys(settings.key_prefix, settings.list_prefix)
 
 
 def is_memory(error: Exception) -> bool:

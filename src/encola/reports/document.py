@@ -8,6 +8,7 @@ fraction of its length. The page only puts ink where it is told.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -16,6 +17,8 @@ Block = dict[str, Any]
 #: Names of the page's colours.
 Tone = Literal["main", "good", "bad", "dim"]
 Align = Literal["left", "right"]
+#: Longest word that is sure to fit beside a lying bar.
+LABEL_WORD: Final = 22
 #: Lines of a chart's scale, about.
 TICKS: Final = 5
 
@@ -42,6 +45,15 @@ def note(text: str) -> Block:
     return {"kind": "note", "text": text}
 
 
+def legend(items: Sequence[tuple[str, Tone]]) -> Block:
+    """What the colours of the chart below it mean."""
+    return {"kind": "legend", "items": _legend(items)}
+
+
+def _legend(items: Sequence[tuple[str, Tone]]) -> list[Block]:
+    return [{"text": text, "tone": tone} for text, tone in items]
+
+
 def cards(items: Sequence[tuple[str, str, str]]) -> Block:
     """*items*: (label, figure, a word on it or empty)"""
     return {
@@ -60,6 +72,8 @@ class Column:
     align: Align = "left"
     share: float = 0
     """Part of the free width; 0: as wide as what is in it."""
+    longest_word: int = 26
+    """Longer words get places to break at; in a column with a share."""
 
 
 def table(
@@ -71,9 +85,27 @@ def table(
             {"title": column.title, "align": column.align, "share": column.share}
             for column in columns
         ],
-        "rows": [list(row) for row in rows],
+        "rows": [
+            [
+                breakable(cell, column.longest_word) if column.share else cell
+                for column, cell in zip(columns, row, strict=True)
+            ]
+            for row in rows
+        ],
         "total": list(total),
     }
+
+
+def breakable(text: str, longest: int) -> str:
+    """*text* with invisible places to break at in words of more than *longest* signs."""
+
+    def with_places(found: re.Match[str]) -> str:
+        # After what parts a name, else anywhere.
+        pieces = re.findall(rf"[^_./:@]{{1,{longest // 2}}}[_./:@]?|[_./:@]", found[0])
+        return "\u200b".join(pieces)
+
+    # Never inside a composed sign; a hyphen is a place already.
+    return re.sub(rf"[^\s\u200b-\u200d\u0300-\u036f-]{{{longest + 1},}}", with_places, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +132,7 @@ def columns_chart(
     return {
         "kind": "columns",
         "alt": alt,
-        "legend": [{"text": text, "tone": tone} for text, tone in legend],
+        "legend": _legend(legend),
         "ticks": [{"at": scale.at(tick), "text": format_tick(tick)} for tick in scale.ticks],
         "zero": scale.at(0),
         "bars": [
@@ -118,7 +150,12 @@ def bars_chart(bars: Sequence[Bar], *, alt: str) -> Block:
         "alt": alt,
         "zero": scale.at(0),
         "bars": [
-            {"label": bar.label, "figure": bar.figure, "parts": _parts(bar, scale)} for bar in bars
+            {
+                "label": breakable(bar.label, LABEL_WORD),
+                "figure": bar.figure,
+                "parts": _parts(bar, scale),
+            }
+            for bar in bars
         ],
     }
 

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-ReportType = Literal["sales"]
+ReportType = Literal["sales", "analytics", "users"]
 REPORT_TYPES: Final[tuple[str, ...]] = get_args(ReportType)
 #: The folder inside the data folder, and the first part of the address.
 FOLDER: Final = "reports"

@@ -44,6 +44,8 @@ _OUT_OF_MEMORY: Final = (
     *("memory allocation", "bad_alloc", "allocate memory", "out of memory", "memoryerror"),
     *("failed to map segment", "can't start new thread", "resource temporarily unavailable"),
 )
+#: Part of its memory that a child must have held for its fall to be laid to want of memory.
+_MUCH: Final = 0.5
 #: Bytes of the child's last words that are looked at.
 _WORDS: Final = 8_000
 
@@ -119,18 +121,36 @@ def _run(
         os.close(said_to)
         try:
             outcome = _listen(said, deadline, progress)
-            code = child.wait(max(0.1, deadline - time.monotonic()))
-        except (TimeoutError, subprocess.TimeoutExpired):
+            peak = _wait(child, deadline)
+        except TimeoutError:
             raise _too_long(job) from None
         finally:
             # Also where the task is cancelled or runs out of its own time.
-            if child.poll() is None:
+            if child.returncode is None:
                 child.kill()
                 child.wait()
-        if outcome.get("done") and code == 0:
+        if outcome.get("done") and child.returncode == 0:
             return
         last_words.seek(max(0, last_words.seek(0, os.SEEK_END) - _WORDS))
-        raise _failure(job, outcome, code, last_words.read().decode("utf-8", "replace"))
+        words_left = last_words.read().decode("utf-8", "replace")
+        raise _failure(job, outcome, child.returncode, peak, words_left)
+
+
+def _wait(child: subprocess.Popen[bytes], deadline: float) -> int:
+    """
+    Waits for the end, and says how many bytes of memory the child held at most.
+
+    Raises:
+        TimeoutError
+    """
+    while time.monotonic() < deadline:
+        pid, status, usage = os.wait4(child.pid, os.WNOHANG)
+        if pid:
+            child.returncode = os.waitstatus_to_exitcode(status)
+            # KiB on Linux, bytes on macOS.
+            return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        time.sleep(0.005)
+    raise TimeoutError
 
 
 def _listen(said: Any, deadline: float, progress: Progress) -> dict[str, Any]:
@@ -151,15 +171,21 @@ def _listen(said: Any, deadline: float, progress: Progress) -> dict[str, Any]:
                 progress(*outcome["progress"])
 
 
-def _failure(job: Job, outcome: dict[str, Any], code: int, last_words: str) -> Exception:
-    """The error for an end that was none."""
+def _failure(job: Job, outcome: dict[str, Any], code: int, peak: int, last_words: str) -> Exception:
+    """The error for an end that was none. *peak*: bytes of memory that the child held at most."""
     if "failed" in outcome:
         return _told_failure(job, outcome)
     text = last_words.lower()
     if code == -signal.SIGXCPU:
         return _too_long(job)
-    # Nobody but the kernel sends KILL here, and that for want of memory.
-    if code == -signal.SIGKILL or any(sign in text for sign in _OUT_OF_MEMORY):
+    # Nobody but the kernel sends KILL here, and that for want of memory. And not every library
+    # looks whether it was given the memory that it asked for: some just fall over.
+    fell_over = code in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS)
+    if (
+        code == -signal.SIGKILL
+        or (fell_over and peak > job.memory * _MUCH)
+        or any(sign in text for sign in _OUT_OF_MEMORY)
+    ):
         return _too_large(job)
     logger.error("The process that draws reports ended with %s: %s", code, last_words[-2000:])
     ended = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"

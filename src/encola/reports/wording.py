@@ -20,8 +20,6 @@ from .sentences import SENTENCES
 
 #: Sums have up to 38 digits; Python's usual 28 would round them.
 EXACT: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
-#: Longest run of signs without a place to break a line at; longer ones get places.
-LONGEST_WORD: Final = 30
 #: Most characters of a stranger's text in a table; the rest is cut.
 LONGEST_TEXT: Final = 200
 _RAISED: Final = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -67,8 +65,9 @@ class Wording:
         """One decimal; a dash where a share of *whole* means nothing."""
         if whole <= 0:
             return "–"
+        pattern = "#,##0.0%" if self.language == "en" else "#,##0.0\u00a0%"
         share = EXACT.divide(Decimal(part), Decimal(whole))
-        return str(format_percent(rounded(share, 3), format="#,##0.0\u00a0%", locale=self.language))
+        return str(format_percent(rounded(share, 3), format=pattern, locale=self.language))
 
     def duration(self, ms: float) -> str:
         """320 ms, 4,2 s, 3,5 min, 2,0 h"""
@@ -92,6 +91,11 @@ class Wording:
     def moment(self, moment: dt.datetime) -> str:
         """22 nov 2026, 09:00 UTC"""
         return f"{self.day(moment.date())}, {moment:%H:%M} UTC"
+
+    def short_moment(self, moment: dt.datetime, *, with_time: bool = True) -> str:
+        """22 nov, 09:00; in UTC"""
+        day = format_skeleton("MMMd", moment.date(), locale=self.language)
+        return f"{day}, {moment:%H:%M}" if with_time else str(day)
 
     def month(self, day: dt.date) -> str:
         """nov 2026"""
@@ -124,12 +128,11 @@ def shown(text: str, limit: int = LONGEST_TEXT) -> str:
     """
     A stranger's text, fit to stand in a cell: one line, no control characters, of bounded length.
 
-    Not for escaping: the page takes all text as text. Long words get invisible places
-    to break at, so that they stay in their column.
+    Not for escaping: the page takes all text as text.
     """
     one_line = "".join(_visible(sign) for sign in str(text)[: 4 * limit].translate(_BIDI))
     one_line = re.sub(r"\s+", " ", one_line).strip()
-    return _breakable(shortened(one_line, limit))
+    return shortened(one_line, limit)
 
 
 def shortened(text: str, limit: int) -> str:
@@ -149,12 +152,3 @@ def _visible(sign: str) -> str:
     if sign in "\t\n\r\x0b\x0c\u2028\u2029":
         return " "
     return "\ufffd" if category in ("Cc", "Cs", "Cn") else sign
-
-
-def _breakable(text: str) -> str:
-    def with_places(found: re.Match[str]) -> str:
-        word = found[0]
-        pieces = re.findall(rf".{{1,{LONGEST_WORD // 2}}}", word)
-        return "\u200b".join(pieces)
-
-    return re.sub(rf"[^\s\u200b-\u200d\u0300-\u036f]{{{LONGEST_WORD + 1},}}", with_places, text)
