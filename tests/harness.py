@@ -67,7 +67,7 @@ class Server:
             *("--dir", str(self.folder)),
             *("--save", ""),
             *("--appendonly", "yes" if self.durable else "no"),
-            *("--appendfsync", "everysec"),
+            *("--appendfsync", "no"),
         ]
         self.process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
         wait_until(self.answers, description="Valkey answers a PING", timeout=15)

@@ -632,7 +632,10 @@ def test_what_a_dead_child_leaves_behind_is_killed_before_its_next_start(
 
     _supervise([[child]], lambda: len(_lines(ledger)) >= 2, description="the second start")
 
-    assert not any(_is_running(int(pid)) for pid in _lines(ledger))
+    wait_until(
+        lambda: not any(_is_running(int(pid)) for pid in _lines(ledger)),
+        description="what both left behind is gone",
+    )
 
 
 def test_lines_of_a_child_are_handed_on(tmp_path: Path) -> None:

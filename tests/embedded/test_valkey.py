@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import stat
 import subprocess
@@ -12,11 +13,12 @@ from pathlib import Path
 import pytest
 import redis
 
-from encola.embedded import valkey
+from encola.embedded import flushing, valkey
 from encola.embedded.data_folder import CannotStart
 from encola.embedded.valkey import EmbeddedValkey
 from encola.errors import StoreUnavailable, StoreUnsafe
 from encola.store.safety import check_info, check_server
+from support import wait_until
 
 Start = Callable[[EmbeddedValkey], "subprocess.Popen[bytes]"]
 
@@ -68,7 +70,7 @@ def test_it_is_set_up_to_lose_nothing(tmp_path: Path, start: Start) -> None:
         found["appendonly"],
         found["appendfsync"],
         found["maxmemory-policy"],
-    ) == ("yes", "everysec", "noeviction")
+    ) == ("yes", "no", "noeviction")
 
 
 def test_durability_disk_flushes_before_each_answer(tmp_path: Path, start: Start) -> None:
@@ -79,6 +81,46 @@ def test_durability_disk_flushes_before_each_answer(tmp_path: Path, start: Start
     with _client(server) as client:
         assert client.config_get("appendfsync")["appendfsync"] == "always"
         assert check_server(client, "disk") == []
+
+
+def test_what_was_written_is_flushed_every_second(
+    tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by the server, which would answer before it has written while a flush takes long."""
+    monkeypatch.setattr(flushing, "EVERY_SECONDS", 0.01)
+    seen: list[str] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: seen.append(os.readlink(f"/proc/self/fd/{handle}"))
+    )
+    server = valkey.prepare(tmp_path, "process")
+
+    with flushing.flushed(server.appended):
+        start(server)
+        wait_until(
+            lambda: any(name.endswith(".incr.aof") for name in seen),
+            description="the file of changes is flushed",
+        )
+
+
+def test_a_flush_that_fails_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The disk is full, or gone: a line in the log, not one a second."""
+    monkeypatch.setattr(flushing, "EVERY_SECONDS", 0.01)
+    tries: list[int] = []
+
+    def refuse(handle: int) -> None:
+        tries.append(handle)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    (tmp_path / "a.aof").touch()
+
+    with flushing.flushed(tmp_path):
+        wait_until(lambda: len(tries) >= 3, description="three tries")
+
+    assert 1 == len(caplog.records)
+    assert "could not be flushed to disk" in caplog.text
 
 
 def test_what_was_written_survives_sigkill_and_a_restart(tmp_path: Path, start: Start) -> None:

@@ -206,7 +206,9 @@ def test_what_stops_the_task_stops_the_child(desk: Desk) -> None:
     with pytest.raises(KeyboardInterrupt):
         render(desk.job(7), desk.uri(desk.job(7)), stop, [sys.executable, "-c", ENDLESS])
     assert children
-    assert not any(is_alive(pid) for pid in children)
+    wait_until(
+        lambda: not any(map(is_alive, children)), description="the child has died", timeout=10
+    )
     assert [] == left_over(desk)
 
 

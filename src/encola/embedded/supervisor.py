@@ -24,7 +24,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +38,7 @@ from encola.store.safety import check_server
 from . import data_folder, runfile, valkey
 from .children import Child, Keeper
 from .data_folder import CannotStart
+from .flushing import flushed
 from .runfile import RunFile, shown
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -73,7 +74,8 @@ def run_up(settings: Settings, *, say: Callable[[str], None] | None = None) -> i
             chores=lambda: _rotate_server_log(plan),
         )
         try:
-            asyncio.run(supervisor.run())
+            with flushed(plan.server.appended) if plan.server else nullcontext():
+                asyncio.run(supervisor.run())
         finally:
             runfile.remove(folder)
         tell("Stopped.")

@@ -48,14 +48,16 @@ class EmbeddedValkey:
     lock: Path
     """Held by the server for as long as it lives; see :func:`prepare`."""
     log: Path
+    appended: Path
+    """Folder of the append-only files."""
 
 
 def prepare(data_dir: Path, durability: Durability) -> EmbeddedValkey:
     """
     Write the configuration for *data_dir* and say how to start the server.
 
-    *durability* ``process``: written at once, flushed to disk every second, so a
-    killed server loses nothing; ``disk``: flushed before each answer, so a
+    *durability* ``process``: written at once, flushed to disk every second by
+    :mod:`.flushing`, so a killed server loses nothing; ``disk``: flushed before each answer, so a
     machine without power loses nothing either.
 
     The server unlinks whatever lies at its socket's path, a running predecessor's
@@ -80,6 +82,7 @@ def prepare(data_dir: Path, durability: Durability) -> EmbeddedValkey:
         socket=socket,
         lock=folder / "server.lock",
         log=log,
+        appended=folder / "appendonlydir",
     )
 
 
@@ -162,13 +165,14 @@ def _config(folder: Path, socket: Path, log: Path, durability: Durability) -> by
             # Every change is in the append-only file; a snapshot beside it adds nothing.
             ("save", ""),
             ("appendonly", "yes"),
-            ("appendfsync", "always" if durability == "disk" else "everysec"),
+            # Not "everysec", under which it answers before it has written: see flushing.py.
+            ("appendfsync", "always" if durability == "disk" else "no"),
             # Without it a rewrite in progress suspends the flushing.
             ("no-appendfsync-on-rewrite", "no"),
             # Evicting a key is losing a task.
+            ("maxmemory-policy", "noeviction"),
             # Records stay packed up to texts of this size: a fifth less memory each.
             ("hash-max-listpack-value", "1024"),
-            ("maxmemory-policy", "noeviction"),
         )
     )
 

@@ -181,8 +181,9 @@ class Lease:
         elapsed = now - self._ticked_at
         if elapsed <= 0:
             return
-        # Half the weight on the last tick: fast enough for a burst to end before its tail waits.
-        self.rate = (self.rate + self._ended / elapsed) / 2
+        # Up at once, so that a burst is soon under way; down by half a tick, so that a pause is none.
+        ended = self._ended / elapsed
+        self.rate = max(ended, (self.rate + ended) / 2)
         self._ended, self._ticked_at = 0, now
         more_than_slots = len(self.held) > self.slots
         late = [

@@ -19,7 +19,7 @@ import orjson
 from celery import Task as CeleryTask
 from celery.exceptions import Ignore, Reject, Retry
 
-from ..errors import EncolaError
+from ..errors import EncolaError, PermanentFailure
 from ..logs import current_task_id
 from ..settings import get_settings
 from ..store import Start
@@ -56,6 +56,8 @@ class Task(CeleryTask):
 
     abstract = True
     Request = "encola.engine.request:Request"
+    # A failure that the task declares is an answer, not a surprise: a line in the log, no traceback.
+    throws = (PermanentFailure,)
 
     @classmethod
     def on_bound(cls, app: Any) -> None:
