@@ -87,6 +87,10 @@ class Settings(BaseSettings):
     ``smtps://…`` (TLS from the start); unset: the embedded mailbox."""
     smtp_port: int = Field(0, ge=0, le=65535)
     """Port of the embedded mailbox; 0: a free one."""
+    mailbox_count: int = Field(10_000, ge=1, le=100_000)
+    """At most so many mails are kept in the embedded mailbox; the oldest go first."""
+    mailbox_bytes: int = Field(1024**3, ge=32 * 1024**2)
+    """And at most so many bytes of them; one mail has 25 MiB at most."""
     mail_from: str = "encola@localhost"
     """Sender of the mail we send."""
     smtp_timeout_seconds: float = Field(30.0, gt=0, le=600)

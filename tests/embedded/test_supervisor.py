@@ -78,7 +78,7 @@ DRIVER = """
 
     supervisor._worker_child = lambda settings, port, env: child("worker", settings.grace_seconds)
     supervisor._api_child = lambda settings, port, env: child("api", 10.0)
-    supervisor._mailbox_child = lambda folder, port: child("mailbox", 10.0)
+    supervisor._mailbox_child = lambda folder, port, settings: child("mailbox", 10.0)
     try:
         sys.exit(supervisor.run_up(load_settings()))
     except EncolaError as error:

@@ -15,10 +15,11 @@ import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 from encola.embedded.mailbox import Mailbox
-from encola.embedded.maildir import list_mail, raw_mail, read_mail
+from encola.embedded.maildir import list_mail, read_mail
 from encola.mail import conversation
 from encola.mail.answers import MailDelayed, MailRefused
 from encola.mail.delivery import deliver, deliver_sync
+from mail_box import raw_mail
 from mail_servers import (
     CLOSE,
     HANG,

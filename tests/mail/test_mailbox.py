@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
-import mailbox as stdlib_mailbox
 import os
 import re
 import signal
@@ -17,15 +15,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 
-from encola.embedded import maildir
-from encola.embedded.mailbox import SIZE_LIMIT, MaildirWriter
-from encola.embedded.maildir import list_mail, raw_mail, read_mail
+from encola.embedded.mailbox import SIZE_LIMIT
+from encola.embedded.maildir import list_mail
 from encola.mail.delivery import deliver_sync
 from encola.mail.message import build_message
 from support import wait_until
@@ -88,15 +84,6 @@ def _mail(subject: str = "Hola", body: str = "Hola, Ana.") -> EmailMessage:
         body=body,
         message_id_seed="0199a0b1",
     )
-
-
-def _keep(folder: Path, mail: bytes, recipient: str = "ana@example.com") -> str:
-    writer = MaildirWriter(folder)
-    writer.prepare()
-    return writer.keep(mail, sender="encola@localhost", recipients=[recipient])
-
-
-# The server
 
 
 def test_a_mail_is_on_the_disk_before_it_is_acknowledged(box: Running) -> None:
@@ -319,238 +306,3 @@ def test_in_a_data_folder_it_logs_where_the_others_log(tmp_path: Path) -> None:
 
     assert 1 == len(re.findall(r"Kept mail \S+ to ana@example\.com, \d+ bytes", log))
     assert "private" not in log
-
-
-# The writer
-
-
-def test_other_mail_programs_can_read_the_folder(tmp_path: Path) -> None:
-    """It is a Maildir as the standard library understands it."""
-    _keep(tmp_path, _mail().as_bytes())
-    box = stdlib_mailbox.Maildir(tmp_path, create=False)
-
-    assert ["Hola"] == [message["Subject"] for message in box]
-
-
-def test_a_mail_that_another_program_has_moved_is_still_found(tmp_path: Path) -> None:
-    """Seen mail lies in ``cur`` with its flags; its id here stays the same."""
-    mail_id = _keep(tmp_path, _mail().as_bytes())
-    (tmp_path / "new" / mail_id).rename(tmp_path / "cur" / f"{mail_id}:2,S")
-
-    assert [mail_id] == [item["id"] for item in list_mail(tmp_path, 10)[0]]
-    assert raw_mail(tmp_path, mail_id) is not None
-
-
-def test_a_failed_write_leaves_nothing_and_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The error reaches the caller; neither ``tmp`` nor ``new`` has a part of the mail."""
-
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    writer = MaildirWriter(tmp_path)
-    writer.prepare()
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        writer.keep(b"Subject: x\r\n\r\n", sender="a@b.c", recipients=["d@e.f"])
-
-    assert [] == [path for path in tmp_path.rglob("*") if path.is_file()]
-
-
-def test_old_leftovers_are_swept_and_fresh_ones_left(tmp_path: Path) -> None:
-    """What a crash left in ``tmp`` goes after 36 hours; another program may be writing the rest."""
-    writer = MaildirWriter(tmp_path)
-    writer.prepare()
-    old, fresh = tmp_path / "tmp" / "old", tmp_path / "tmp" / "fresh"
-    for path, age in ((old, 37), (fresh, 35)):
-        path.touch()
-        os.utime(path, (0, time.time() - age * 3600))
-    writer.prepare()
-
-    assert (False, True) == (old.exists(), fresh.exists())
-
-
-# The reader
-
-
-def test_a_folder_that_does_not_exist_yet_is_an_empty_mailbox(tmp_path: Path) -> None:
-    """Before the first mail there is nothing to list and nothing to fail on."""
-
-    assert ([], None) == list_mail(tmp_path / "mail", 10)
-    assert read_mail(tmp_path / "mail", "1795338000.M123456P1Rdeadbeef") is None
-
-
-def test_a_mail_has_the_fields_of_the_contract(tmp_path: Path) -> None:
-    """Names and forms are those of ``GET /mailbox`` and ``GET /mailbox/{id}``."""
-    before = time.time()
-    mail_id = _keep(tmp_path, _mail("Año", "Uno\nDos").as_bytes())
-    (item,), cursor = list_mail(tmp_path, 1)
-    mail = read_mail(tmp_path, mail_id)
-    raw = raw_mail(tmp_path, mail_id)
-
-    assert cursor is None
-    assert raw is not None
-    assert {
-        "id": mail_id,
-        "from": "Encola <encola@localhost>",
-        "to": ["ana@example.com"],
-        "subject": "Año",
-        "received_at": item["received_at"],
-        "size": len(raw),
-    } == item
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", item["received_at"])
-    received = datetime.fromisoformat(item["received_at"]).timestamp()
-    assert before - 0.001 <= received <= time.time()
-    assert mail is not None
-    assert {*item, "text", "html"} == set(mail)
-    assert "Uno\nDos\n" == mail["text"]
-
-
-def test_pages_are_newest_first_and_meet_without_gap_or_overlap(tmp_path: Path) -> None:
-    """Mail that comes in while somebody turns pages shifts nothing."""
-    writer = MaildirWriter(tmp_path)
-    writer.prepare()
-    names = [
-        writer.keep(b"Subject: %d\r\n\r\n" % n, sender="a@b.c", recipients=["d@e.f"])
-        for n in range(7)
-    ]
-    seen: list[str] = []
-    page, cursor = list_mail(tmp_path, 3)
-    seen += [item["id"] for item in page]
-    writer.keep(b"Subject: late\r\n\r\n", sender="a@b.c", recipients=["d@e.f"])
-    while cursor is not None:
-        page, cursor = list_mail(tmp_path, 3, cursor)
-        seen += [item["id"] for item in page]
-
-    assert names[::-1] == seen
-
-
-def test_a_page_that_ends_with_the_last_mail_has_no_next(tmp_path: Path) -> None:
-    """No empty page follows."""
-    for _ in range(2):
-        _keep(tmp_path, b"Subject: x\r\n\r\n")
-
-    assert list_mail(tmp_path, 2)[1] is None
-    assert list_mail(tmp_path, 1)[1] is not None
-
-
-def test_a_page_of_a_large_box_opens_only_its_own_mails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of 3,000 mails a page of 5 opens 5."""
-    MaildirWriter(tmp_path).prepare()
-    for number in range(3000):
-        (tmp_path / "new" / f"1795338000.M{number:06d}P1Rdeadbeef").write_bytes(b"Subject: x\n\n")
-    opened: list[Path] = []
-    real = maildir._read_file
-
-    def counted(path: Path, limit: int | None) -> tuple[bytes, int] | None:
-        opened.append(path)
-        return real(path, limit)
-
-    monkeypatch.setattr(maildir, "_read_file", counted)
-    items, _ = list_mail(tmp_path, 5)
-
-    assert (5, 5) == (len(items), len(opened))
-    assert "2026-11-22T09:00:00.002999Z" == items[0]["received_at"]
-
-
-@pytest.mark.parametrize(
-    "mail_id",
-    [
-        "",
-        ".",
-        "..",
-        "../new/1795338000.M123456P1Rdeadbeef",
-        "../../secret",
-        "/etc/passwd",
-        "new/1795338000.M123456P1Rdeadbeef",
-        "1795338000.M123456P1Rdeadbeef\x00",
-        "1795338000.M123456P1Rdeadbeef\n",
-        "1795338000.M123456P1Rdeadbeef:2,S",
-        "1795338000.M123456P1R0000000g",
-        "*",
-        "\ud800",
-        "x" * 5000,
-        "١795338000.M123456P1Rdeadbeef",
-    ],
-)
-def test_an_id_that_is_not_one_of_ours_is_no_mail(tmp_path: Path, mail_id: str) -> None:
-    """Whatever a client puts into the path, nothing outside of the folder is read."""
-    (tmp_path / "secret").write_text("secret")
-    folder = tmp_path / "box"
-    MaildirWriter(folder).prepare()
-    (folder / "new" / "1795338000.M123456P1Rdeadbeef").write_text("Subject: x\n\n")
-
-    assert read_mail(folder, mail_id) is None
-    assert raw_mail(folder, mail_id) is None
-
-
-def test_a_link_or_a_pipe_in_the_folder_is_no_mail(tmp_path: Path) -> None:
-    """A name of ours that leads elsewhere is not followed, and a pipe does not hang us."""
-    (tmp_path / "secret").write_text("Subject: secret\n\n")
-    folder = tmp_path / "box"
-    MaildirWriter(folder).prepare()
-    link, pipe = "1795338000.M000001P1Rdeadbeef", "1795338000.M000002P1Rdeadbeef"
-    (folder / "new" / link).symlink_to(tmp_path / "secret")
-    os.mkfifo(folder / "new" / pipe)
-
-    assert ([], None) == list_mail(folder, 10)
-    assert (None, None) == (raw_mail(folder, link), raw_mail(folder, pipe))
-
-
-@pytest.mark.parametrize("cursor", ["", "x", "../x", "1795338000"])
-def test_a_cursor_that_we_did_not_make_is_an_error(tmp_path: Path, cursor: str) -> None:
-    """It is refused, rather than taken for the beginning."""
-    with pytest.raises(ValueError) as caught:
-        list_mail(tmp_path, 10, cursor)
-
-    assert "unknown cursor; take it from next_cursor of the page before" == str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("mail", "subject", "text"),
-    [
-        (b"", "", None),
-        (b"\r\n\r\n", "", "\n"),
-        (b"no headers at all", "", "no headers at all"),
-        (b"Subject: =?utf-8?q?half\r\n\r\nx", "=?utf-8?q?half", "x"),
-        (b"Subject: =?x-none?b?AAAA?=\r\n\r\nx", None, "x"),
-        (b"Subject: a\r\n b\r\n\r\nx", "a b", "x"),
-        ("Subject: ñandú\r\n\r\nñ".encode(), "ñandú", "ñ"),
-        (b"Subject: \xff\xfe\r\n\r\n\xff", "\ufffd\ufffd", "\ufffd"),
-        (b"Content-Type: text/plain; charset=x-none\r\n\r\n\xc3\xb1", "", "ñ"),
-        (b"Content-Type: text/plain; charset=\x00\r\n\r\nx", "", "x"),
-        (b"Content-Transfer-Encoding: base64\r\n\r\n!!!", "", None),
-        (b"Content-Type: multipart/mixed\r\n\r\nno boundary", "", None),
-        (b"Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n\r\nx", "", "x"),
-        (b"From: <\r\nFrom: a@\r\nTo: @@\r\nSubject: s\r\n\r\nx", "s", "x"),
-        (b"Content-Type: message/rfc822\r\n\r\nSubject: inner\r\n\r\ninner", "", "inner"),
-    ],
-)
-def test_a_malformed_mail_is_shown_as_well_as_it_can_be(
-    tmp_path: Path, mail: bytes, subject: str | None, text: str | None
-) -> None:
-    """No mail that anybody can send breaks the list or itself; all of it can be written as JSON."""
-    mail_id = _keep(tmp_path, mail)
-    shown = read_mail(tmp_path, mail_id)
-    items, _ = list_mail(tmp_path, 10)
-
-    assert shown is not None
-    json.dumps([shown, items], ensure_ascii=False).encode()
-    assert ["ana@example.com"] == items[0]["to"]
-    if subject is not None:
-        assert subject == shown["subject"]
-    if text is not None:
-        assert text == shown["text"]
-
-
-def test_an_attachment_is_not_taken_for_the_text(tmp_path: Path) -> None:
-    """A mail of an attachment alone has no text."""
-    mail = EmailMessage()
-    mail.add_attachment("not the text", filename="notes.txt")
-    shown = read_mail(tmp_path, _keep(tmp_path, mail.as_bytes()))
-
-    assert shown is not None
-    assert (None, None) == (shown["text"], shown["html"])

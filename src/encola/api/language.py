@@ -20,6 +20,8 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "email_celery": ("Email programado con Celery", "E-mail scheduled with Celery"),
     "report": ("Reporte programado para generación", "Report scheduled to be made"),
     "report_removed": ("Reporte {name} eliminado", "Report {name} removed"),
+    "mail_removed": ("Correo eliminado", "Mail removed"),
+    "mailbox_emptied": ("Buzón vaciado: {count} correos", "Mailbox emptied: {count} mails"),
     "accepted": ("Tarea programada", "Task scheduled"),
     "retried": ("Tarea programada de nuevo", "Task scheduled again"),
     "cancelled": ("Tarea {task_id} cancelada", "Task {task_id} cancelled"),

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, BinaryIO, Final
 
 import anyio.to_thread
 from fastapi import APIRouter, Query
-from starlette.responses import Response
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
 
-from ..embedded.maildir import list_mail, raw_mail, read_mail
+from ..embedded.maildir import list_mail, open_mail, read_mail, remove_all, remove_mail
 from ..settings import get_settings
 from .answers import answer, problems
+from .language import choose_language, say
 from .problems import Problem
-from .shapes import MailPage, MailView
+from .shapes import MailboxEmptied, MailPage, MailRemoved, MailView
 
 router = APIRouter(prefix="/mailbox", tags=["mailbox"])
 
@@ -23,6 +27,10 @@ HARMLESS: Final = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
     "form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
 )
+
+
+#: Bytes of a mail that are in memory while it is downloaded.
+PIECE: Final = 256 * 1024
 
 
 def folder() -> Path:
@@ -53,11 +61,14 @@ async def list_messages(
 )
 async def read_raw(mail_id: str) -> Response:
     """One mail as it came in, to be saved."""
-    raw = await anyio.to_thread.run_sync(raw_mail, folder(), mail_id)
-    if raw is None:
+    file = await anyio.to_thread.run_sync(open_mail, folder(), mail_id)
+    if file is None:
         raise Problem(404, "mail_not_found", "No mail has this id.")
-    headers = {"Content-Disposition": 'attachment; filename="mail.eml"'}
-    return Response(raw, media_type="message/rfc822", headers=headers)
+    headers = {
+        "Content-Disposition": 'attachment; filename="mail.eml"',
+        "Content-Length": str(os.fstat(file.fileno()).st_size),
+    }
+    return StreamingResponse(_pieces(file), media_type="message/rfc822", headers=headers)
 
 
 @router.get(
@@ -81,3 +92,28 @@ async def read_message(mail_id: str) -> Response:
     if mail is None:
         raise Problem(404, "mail_not_found", "No mail has this id.")
     return answer(mail)
+
+
+@router.delete("", response_model=MailboxEmptied, responses=problems(403))
+async def empty(request: Request) -> Response:
+    """Removes all mail."""
+    count = await anyio.to_thread.run_sync(remove_all, folder())
+    message = say("mailbox_emptied", choose_language(request), count=count)
+    emptied: MailboxEmptied = {"removed": count, "message": message}
+    return answer(emptied)
+
+
+@router.delete("/{mail_id}", response_model=MailRemoved, responses=problems(403, 404))
+async def remove(request: Request, mail_id: str) -> Response:
+    """Removes one mail."""
+    if not await anyio.to_thread.run_sync(remove_mail, folder(), mail_id):
+        raise Problem(404, "mail_not_found", "No mail has this id.")
+    message = say("mail_removed", choose_language(request))
+    removed: MailRemoved = {"id": mail_id, "message": message}
+    return answer(removed)
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while piece := file.read(PIECE):
+            yield piece

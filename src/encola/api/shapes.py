@@ -185,6 +185,23 @@ class MailView(MailItem):
 
     text: str | None
     html: str | None
+    truncated: bool
+    """It has more than is shown: a text above a million characters, or more than 100 parts."""
+
+
+class MailRemoved(TypedDict):
+    """What is gone."""
+
+    id: str
+    message: str
+
+
+class MailboxEmptied(TypedDict):
+    """What is gone."""
+
+    removed: int
+    """Mails."""
+    message: str
 
 
 class MailPage(TypedDict):

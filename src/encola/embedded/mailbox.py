@@ -4,7 +4,8 @@ The mailbox that comes along: a real SMTP server on this machine that keeps what
     python -m encola.embedded.mailbox --dir DIR --port PORT
 
 Takes mail from programs of this machine for any address and delivers none of it
-onwards; :mod:`.maildir` reads it. Not a mail server for people: no accounts, no
+onwards; :mod:`.maildir_writer` keeps it, and lets the oldest go when there is too much;
+:mod:`.maildir` reads it. Not a mail server for people: no accounts, no
 relaying, loopback only.
 
 What happens to a mail:
@@ -25,16 +26,10 @@ import asyncio
 import json
 import logging
 import os
-import secrets
 import signal
 import sys
-import threading
-import time
 import weakref
 from collections.abc import Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
-from email.utils import format_datetime
 from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -43,6 +38,8 @@ from encola.errors import SettingsError
 from encola.logs import configure_logging
 from encola.settings import load_settings
 
+from .maildir_writer import Limits, MaildirWriter
+
 HOST = "127.0.0.1"
 SIZE_LIMIT = 25 * 1024 * 1024
 """Bytes of one mail."""
@@ -50,74 +47,8 @@ IDLE_SECONDS = 300.0
 """A client that says nothing for so long is sent away."""
 STOP_SECONDS = 1.0
 """At a stop, mails being written get so long to be finished and answered."""
-STALE_SECONDS = 36 * 3600
-"""Age at which a file in ``tmp`` is a crash's leftover. Source: the Maildir convention."""
-FOLDERS = ("tmp", "new", "cur")
 
 logger = logging.getLogger(__name__)
-
-
-class MaildirWriter:
-    """Writes mails into one Maildir, each whole or not at all. Usable from several threads."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._lock = threading.Lock()
-        self._last_us = 0
-
-    def prepare(self) -> None:
-        """
-        Make the folders, readable by their owner alone, and sweep out what a crash left.
-
-        Raises:
-            OSError: they cannot be made or written to.
-        """
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name in FOLDERS:
-            (self.folder / name).mkdir(mode=0o700, exist_ok=True)
-        probe = self.folder / "tmp" / self._new_name()
-        probe.touch(mode=0o600)
-        probe.unlink()
-        for left in (self.folder / "tmp").iterdir():
-            with suppress(FileNotFoundError):
-                if time.time() - left.lstat().st_mtime > STALE_SECONDS:
-                    left.unlink()
-
-    def keep(self, mail: bytes, *, sender: str, recipients: Sequence[str]) -> str:
-        """
-        Write *mail* to the disk, with its envelope in front; its id comes back.
-
-        Raises:
-            OSError: it could not be written, and nothing is left of it.
-        """
-        name = self._new_name()
-        temporary = self.folder / "tmp" / name
-        try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(_envelope(name, sender, recipients))
-                file.write(mail)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.rename(self.folder / "new" / name)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
-        _flush_folder(self.folder / "new")
-        return name
-
-    def _new_name(self) -> str:
-        """
-        A name that sorts by time: ``1795338000.M123456P812Rdeadbeef``.
-
-        Seconds, microseconds, process, chance. Never the same microsecond twice from one
-        writer, so that mails stay in the order in which they came.
-        """
-        with self._lock:
-            now_us = self._last_us = max(time.time_ns() // 1000, self._last_us + 1)
-        seconds, micros = divmod(now_us, 1_000_000)
-        return f"{seconds:010d}.M{micros:06d}P{os.getpid()}R{secrets.token_hex(4)}"
 
 
 class _Handler:
@@ -160,8 +91,14 @@ class _Handler:
 class Mailbox:
     """The server, on the running loop."""
 
-    def __init__(self, folder: Path, *, size_limit: int = SIZE_LIMIT) -> None:
-        self._writer = MaildirWriter(folder)
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        size_limit: int = SIZE_LIMIT,
+        limits: Limits = Limits(),  # noqa: B008  # immutable
+    ) -> None:
+        self._writer = MaildirWriter(folder, limits)
         self._handler = _Handler(self._writer)
         self._size_limit = size_limit
         self._sessions: weakref.WeakSet[SMTP] = weakref.WeakSet()
@@ -215,13 +152,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--dir", required=True, type=Path, help="the Maildir; made when missing")
     parser.add_argument("--port", default=0, type=int, help="0, the default: a free one")
+    parser.add_argument("--most-mails", default=Limits().mails, type=int)
+    parser.add_argument("--most-bytes", default=Limits().bytes, type=int)
     given = parser.parse_args(arguments)
     if not 0 <= given.port <= 65535:
         parser.error("--port: expected 0 to 65535")
     folder: Path = given.dir.absolute()
     try:
         _configure_logging(folder)
-        asyncio.run(_serve(folder, given.port))
+        limits = Limits(given.most_mails, given.most_bytes)
+        asyncio.run(_serve(folder, given.port, limits))
     except SettingsError as error:
         return _complain(str(error))
     except OSError as error:
@@ -230,12 +170,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-async def _serve(folder: Path, port: int) -> None:
+async def _serve(folder: Path, port: int, limits: Limits) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    mailbox = Mailbox(folder)
+    mailbox = Mailbox(folder, limits=limits)
     ready = {"event": "ready", "port": await mailbox.start(port)}
     print(json.dumps(ready), flush=True)  # read by who started us
     await stopped.wait()
@@ -253,31 +193,6 @@ def _configure_logging(folder: Path) -> None:
 def _complain(sentence: str) -> int:
     print(sentence, file=sys.stderr)
     return 1
-
-
-def _envelope(name: str, sender: str, recipients: Sequence[str]) -> bytes:
-    r"""
-    The lines put before a mail: who it came from, whom it was for, when.
-
-    ``Received`` is the last of them, so a reader can tell our lines from the sender's own
-    of the same name. Addresses are what stood on one command line and hold no line break.
-    """
-    when = format_datetime(datetime.fromtimestamp(int(name.partition(".")[0]), UTC))
-    lines = [
-        f"Return-Path: <{sender}>",
-        *(f"X-RcptTo: {recipient}" for recipient in recipients),
-        f"Received: by localhost (encola mailbox) with SMTP id {name}; {when}",
-    ]
-    return "".join(f"{line}\r\n" for line in lines).encode("utf-8", "surrogateescape")
-
-
-def _flush_folder(folder: Path) -> None:
-    # The rename is on the disk only when the folder is.
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 if __name__ == "__main__":

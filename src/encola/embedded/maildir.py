@@ -1,58 +1,30 @@
 """
-Reading the mailbox: a page of it, one mail, or a mail as it was received.
+Reading the mailbox: a page of it, one mail, or a mail as it was received; and removing.
 
 Reads what :mod:`.mailbox` writes, while it writes, and marks nothing as read. Names
-come from the network, so a name is a file of this folder or it is nothing. A mail is a
-stranger's text: what cannot be decoded is shown as well as it can be, and never raises.
+come from the network, so a name is a file of this folder or it is nothing.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import heapq
+import io
+import itertools
 import os
 import re
 import stat
 from collections.abc import Iterator
-from email import message_from_bytes, policy
-from email.message import Message
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeAlias, TypedDict
+from typing import BinaryIO
 
-from encola.record import iso
+from .mail_content import MOST_BYTES, Mail, MailSummary, read_content, summarize
 
 HEAD_BYTES = 64 * 1024
 """Read of each mail in a list: enough for its headers."""
 SUBFOLDERS = ("new", "cur")
 """``cur`` too: a mail program that was pointed at the folder moves there what it has shown."""
 
-MailPart: TypeAlias = "Message[str, str]"
-
 _ID = re.compile(r"(\d{10})\.M(\d{6})P\d{1,10}R[0-9a-f]{8}")
-_FOLD = re.compile(r"\r?\n(?=[ \t])|[\r\n]")
-
-
-# By call, because "from" is a keyword.
-MailSummary = TypedDict(
-    "MailSummary",
-    {
-        "id": str,
-        "from": str,
-        "to": list[str],
-        "subject": str,
-        "received_at": str,
-        "size": int,
-    },
-)
-"""``to``: the recipients that the server was given, whatever the mail says. ``size``: bytes."""
-
-
-class Mail(MailSummary):
-    """A mail with its content."""
-
-    text: str | None
-    """None: it has no such part."""
-    html: str | None
 
 
 def list_mail(
@@ -71,8 +43,8 @@ def list_mail(
         raise ValueError("expected a limit of at least 1")
     if cursor is not None and not _ID.fullmatch(cursor):
         raise ValueError("unknown cursor; take it from next_cursor of the page before")
-    found = (name for name in _ids(folder) if cursor is None or name < cursor)
-    names = heapq.nlargest(limit + 1, found)
+    found = (name for name in _newest_first(folder) if cursor is None or name < cursor)
+    names = list(itertools.islice(found, limit + 1))
     page = [_summary_of(folder, name) for name in names[:limit]]
     items = [item for item in page if item is not None]  # removed since we looked
     return items, names[limit - 1] if len(names) > limit else None
@@ -80,58 +52,65 @@ def list_mail(
 
 def read_mail(folder: Path, mail_id: str) -> Mail | None:
     """The mail with its text and HTML; None where there is no such mail."""
-    raw = raw_mail(folder, mail_id)
-    if raw is None:
+    file = open_mail(folder, mail_id)
+    if file is None:
         return None
-    message = message_from_bytes(raw, policy=policy.compat32)
-    return {
-        **_summary(mail_id, message, len(raw)),
-        "text": _body(message, "text/plain"),
-        "html": _body(message, "text/html"),
-    }
+    with file:
+        return read_content(mail_id, file.read(MOST_BYTES), _size(file))
 
 
-def raw_mail(folder: Path, mail_id: str) -> bytes | None:
-    """The mail as it lies on the disk; None where there is no such mail."""
-    found = _read(folder, mail_id, None)
-    return found[0] if found else None
-
-
-def _ids(folder: Path) -> Iterator[str]:
-    for subfolder in SUBFOLDERS:
-        for name in _names(folder / subfolder):
-            mail_id = name.partition(":")[0]  # "name:2,S" is a mail that was seen
-            if _ID.fullmatch(mail_id):
-                yield mail_id
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return [entry.name for entry in entries]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def _summary_of(folder: Path, mail_id: str) -> MailSummary | None:
-    found = _read(folder, mail_id, HEAD_BYTES)
-    if found is None:
-        return None
-    head, size = found
-    return _summary(mail_id, message_from_bytes(head, policy=policy.compat32), size)
-
-
-def _read(folder: Path, mail_id: str, limit: int | None) -> tuple[bytes, int] | None:
-    """At most *limit* bytes of the mail, and its size."""
+def open_mail(folder: Path, mail_id: str) -> BinaryIO | None:
+    """The mail as it lies on the disk, open for reading; None where there is no such mail."""
     if not _ID.fullmatch(mail_id):
         return None
     # Twice: a mail program may move it from new to cur while we look.
     for _ in range(2):
         for path in _places(folder, mail_id):
-            found = _read_file(path, limit)
-            if found is not None:
-                return found
+            file = _open(path)
+            if file is not None:
+                return file
     return None
+
+
+def remove_mail(folder: Path, mail_id: str) -> bool:
+    """Whether there was such a mail; there is none any more."""
+    if not _ID.fullmatch(mail_id):
+        return False
+    was_there = False
+    for path in list(_places(folder, mail_id)):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.unlink()
+            was_there = True
+    return was_there
+
+
+def remove_all(folder: Path) -> int:
+    """How many mails were removed. One that comes in meanwhile stays."""
+    return sum(remove_mail(folder, mail_id) for mail_id in list(_newest_first(folder)))
+
+
+def _newest_first(folder: Path) -> Iterator[str]:
+    # Sorted before they are looked at: of many thousand names a page needs a few.
+    names = itertools.chain.from_iterable(_names(folder / each) for each in SUBFOLDERS)
+    for name in sorted(names, reverse=True):
+        mail_id = name.partition(":")[0]  # "name:2,S" is a mail that was seen
+        if _ID.fullmatch(mail_id):
+            yield mail_id
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _summary_of(folder: Path, mail_id: str) -> MailSummary | None:
+    file = open_mail(folder, mail_id)
+    if file is None:
+        return None
+    with file:
+        return summarize(mail_id, file.read(HEAD_BYTES), _size(file))
 
 
 def _places(folder: Path, mail_id: str) -> Iterator[Path]:
@@ -141,85 +120,18 @@ def _places(folder: Path, mail_id: str) -> Iterator[Path]:
             yield folder / "cur" / name
 
 
-def _read_file(path: Path, limit: int | None) -> tuple[bytes, int] | None:
+def _open(path: Path) -> BinaryIO | None:
     try:
         # Neither a link to elsewhere nor a pipe that would never end.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        return file.read() if limit is None else file.read(limit), status.st_size
-
-
-def _summary(mail_id: str, message: MailPart, size: int) -> MailSummary:
-    sender = _header(message, "From")
-    return {
-        "id": mail_id,
-        "from": sender or _plain(_raw(message, "Return-Path")).strip("<>"),
-        "to": _recipients(message),
-        "subject": _header(message, "Subject"),
-        "received_at": _received_at(mail_id),
-        "size": size,
-    }
-
-
-def _received_at(mail_id: str) -> str:
-    seconds, micros = mail_id[:10], mail_id[12:18]  # as _ID has them
-    moment = dt.datetime.fromtimestamp(int(seconds), dt.UTC)
-    return iso(moment.replace(microsecond=int(micros)))
-
-
-def _recipients(message: MailPart) -> list[str]:
-    """What the server wrote: its own lines end with ``Received``; the sender's come after."""
-    found: list[str] = []
-    for name, value in message.raw_items():
-        if name == "Received":
-            break
-        if name == "X-RcptTo":
-            found.append(_plain(value))
-    return found
-
-
-def _raw(message: MailPart, name: str) -> str:
-    return next((str(v) for key, v in message.raw_items() if key.lower() == name.lower()), "")
-
-
-def _header(message: MailPart, name: str) -> str:
-    value: str = _plain(_raw(message, name))
-    try:
-        return _clean(str(policy.default.header_factory(name, value)))
-    except Exception:  # noqa: BLE001  # the library trips over some malformed headers
-        return value
-
-
-def _plain(value: Any) -> str:
-    """A header as it came, in one line; bytes that are no UTF-8 become question marks."""
-    raw = str(value).encode("utf-8", "surrogateescape")
-    return _FOLD.sub("", raw.decode("utf-8", "replace")).strip(" \t")
-
-
-def _body(message: MailPart, content_type: str) -> str | None:
-    for part in message.walk():
-        if part.get_content_type() != content_type or part.is_multipart():
-            continue
-        if (part.get_content_disposition() or "inline") == "inline":
-            return _decoded(part)
+    file = io.open(descriptor, "rb")  # noqa: SIM115, UP020  # the caller's to close
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return file
+    file.close()
     return None
 
 
-def _decoded(part: MailPart) -> str:
-    payload = part.get_payload(decode=True)
-    content = payload if isinstance(payload, bytes) else b""
-    try:
-        text = content.decode(part.get_content_charset() or "utf-8", "replace")
-    except (LookupError, ValueError):  # a character set that nobody knows
-        text = content.decode("utf-8", "replace")
-    return _clean(text.replace("\r\n", "\n"))
-
-
-def _clean(text: str) -> str:
-    # Half a surrogate pair could not be written as JSON.
-    return text.encode("utf-8", "replace").decode()
+def _size(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_size

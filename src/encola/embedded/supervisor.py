@@ -218,7 +218,7 @@ def make_plan(folder: Path, settings: Settings) -> Plan:
         _look_at(plan.redis_url, settings.durability)
     if not settings.smtp_url:
         check_port_free("127.0.0.1", smtp_port, "ENCOLA_SMTP_PORT")
-        plan.stages.append([_mailbox_child(folder, smtp_port)])
+        plan.stages.append([_mailbox_child(folder, smtp_port, settings)])
     env = {
         "ENCOLA_DATA_DIR": str(folder),
         "REDIS_URL": plan.redis_url,
@@ -247,7 +247,7 @@ def _valkey_child(server: valkey.EmbeddedValkey) -> Child:
     )
 
 
-def _mailbox_child(folder: Path, port: int) -> Child:
+def _mailbox_child(folder: Path, port: int, settings: Settings) -> Child:
     said_ready = False
 
     def on_line(line: str) -> None:
@@ -268,6 +268,10 @@ def _mailbox_child(folder: Path, port: int) -> Child:
         str(folder / "mail"),
         "--port",
         str(port),
+        "--most-mails",
+        str(settings.mailbox_count),
+        "--most-bytes",
+        str(settings.mailbox_bytes),
     )
     return Child("mailbox", (sys.executable, *argv), ready, on_line=on_line)
 
