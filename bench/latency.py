@@ -72,7 +72,7 @@ def main() -> None:
             "ENCOLA_DATA_DIR": f"{folder}/data",
             "ENCOLA_TASK_MODULES": "latency_tasks",
             "ENCOLA_LOG_LEVEL": "warning",
-            "PYTHONPATH": str(HERE),
+            "PYTHONPATH": str(HERE / "peers"),
         }
         server = subprocess.Popen(
             [

@@ -52,7 +52,7 @@ class Sink:
 
     def __init__(self, mails: int, certificate: list[str]) -> None:
         arguments = [str(mails), *certificate]
-        program = [sys.executable, str(HERE / "mail_sink.py"), *arguments]
+        program = [sys.executable, str(HERE / "peers" / "mail_sink.py"), *arguments]
         self.process = subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
         login, options = ("user:word@", "?verify=no") if certificate else ("", "?starttls=never")
         self.url = f"smtp://{login}127.0.0.1:{int(self.line())}{options}"

@@ -1,7 +1,7 @@
 """
 A mail server that takes everything at once and keeps nothing, for ``bench/mail.py``.
 
-    python bench/mail_sink.py MAILS [CERTIFICATE KEY]
+    python bench/peers/mail_sink.py MAILS [CERTIFICATE KEY]
 
 Prints its port, and after *MAILS* mails one line of JSON: how many different ones by their
 Message-ID, over how many connections, in how many seconds from the first to the last. With a
