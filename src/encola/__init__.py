@@ -15,6 +15,9 @@ from .errors import EncolaError, InvalidInput, PermanentFailure, StoreUnavailabl
 # What is known of a task.
 from .record import TaskRecord, TaskState
 
+# When tasks are enqueued by themselves.
+from .schedule import cron, every
+
 # Declaring a task. (`task` is the decorator here, and a module to `import encola.task`.)
 from .task import Options, RetryPolicy, TaskContext, TaskType, install_submitter, task
 
@@ -39,9 +42,11 @@ __all__ = [
     "TaskRecord",
     "TaskState",
     "__version__",
+    "cron",
     "enqueue",
     "enqueue_async",
     "enqueue_many",
+    "every",
     "task",
 ]
 

@@ -10,6 +10,8 @@ Every error encola raises on purpose.
     ├── NothingRuns             no REDIS_URL and no running `encola up` in the data folder
     ├── TaskTypeNotFound        no such task type is registered
     ├── TaskNotFound            the id was never accepted, or retention has removed it
+    ├── ScheduleNotFound        no program declares such a schedule
+    ├── ScheduleRefused         a schedule that code declares cannot be kept
     ├── TaskFinished            the task has its outcome already
     ├── TaskActive              the task has no outcome yet
     ├── InvalidInput            the input does not fit the task type's model
@@ -121,6 +123,27 @@ class TaskNotFound(EncolaError):
         super().__init__(
             f"Unknown task {task_id!r}: it was never accepted, or retention removed it."
         )
+
+
+class ScheduleNotFound(EncolaError):
+    """No schedule has this id."""
+
+    code = "schedule_not_found"
+
+    def __init__(self, schedule_id: str) -> None:
+        self.schedule_id = schedule_id
+        super().__init__(f"Unknown schedule {schedule_id!r}: no program declares it.")
+
+
+class ScheduleRefused(EncolaError):
+    """A schedule cannot be kept as it is declared."""
+
+    code = "schedule_refused"
+
+    def __init__(self, schedule_id: str, reason: str) -> None:
+        self.schedule_id = schedule_id
+        self.reason = reason
+        super().__init__(f"Schedule {schedule_id!r} cannot be kept: {reason.removesuffix('.')}.")
 
 
 class TaskFinished(EncolaError):

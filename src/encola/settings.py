@@ -19,6 +19,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from .errors import SettingsError
 from .mail.address import check_sender
 from .mail.server import parse_smtp_url
+from .schedule import LEAST_GRACE, MOST_GRACE
+from .timing import Cron, zone
 
 CommaList = Annotated[tuple[str, ...], NoDecode]
 
@@ -111,6 +113,13 @@ class Settings(BaseSettings):
     max_tasks_per_child: int | Literal["none"] = 1000
     """A worker child is replaced after so many tasks; ``none``: never."""
 
+    timezone: str = "UTC"
+    """Time zone of cron schedules that name none, an IANA name."""
+    schedule_grace_seconds: float = Field(86_400, ge=LEAST_GRACE, le=MOST_GRACE)
+    """A run that was missed is made up for, once, while it is no later than this."""
+    cleanup_schedule: str = "30 4 * * *"
+    """When old data is cleaned up, as a cron expression in that zone; ``none``: never by itself."""
+
     language: Literal["es", "en"] = "es"
     """Language of sentences when a request names none."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -154,6 +163,19 @@ class Settings(BaseSettings):
     @classmethod
     def _sender(cls, value: str) -> str:
         return check_sender(value)
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        zone(value)
+        return value
+
+    @field_validator("cleanup_schedule")
+    @classmethod
+    def _expression(cls, value: str) -> str:
+        if value.lower() != "none":
+            Cron(value)
+        return value.lower()
 
     @field_validator("log_level", "log_format", "language", "durability", mode="before")
     @classmethod

@@ -70,6 +70,8 @@ def prepare_valid(
         ours["traceparent"] = options.traceparent
     if options.retried_from:
         ours["retried_from"] = options.retried_from
+    if options.schedule_id:
+        ours["schedule_id"] = options.schedule_id
     if options.idempotency_key:
         ours["idempotency_key"] = options.idempotency_key
     headers: dict[str, Any] = {"encola": ours}

@@ -20,7 +20,7 @@ import functools
 import inspect
 import random
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, get_type_hints, overload
 
@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from .errors import InvalidInput, PermanentFailure, TaskTypeNotFound
+from .schedule import Schedule, name_schedules
 
 Seconds = dt.timedelta | float
 
@@ -128,6 +129,7 @@ class Options:
     """A second task with the same key is not accepted: the first one's id comes back."""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     source: str = "python"
+    schedule_id: str | None = None
     traceparent: str | None = None
     retried_from: str | None = None
 
@@ -145,6 +147,7 @@ class TaskType:
         retry: RetryPolicy,
         time_limit: float | None | str,
         soft_time_limit: float | None | str,
+        schedule: Schedule | Sequence[Schedule] | None = None,
     ) -> None:
         self.function = function
         self.name = name
@@ -160,6 +163,10 @@ class TaskType:
         self.input_model = _input_model(function, hints, self.context_parameter, name)
         self.fields = tuple(self.input_model.model_fields)
         self._result: Any = hints.get("return", Any)
+        self.schedules = name_schedules(name, schedule)
+        """Its schedules by their ids."""
+        for one in self.schedules.values():
+            self.validate(one.input)
 
     def __repr__(self) -> str:
         return f"<task type {self.name!r}>"
@@ -280,6 +287,7 @@ def task(
     retry: RetryPolicy = RetryPolicy(),
     time_limit: Seconds | None | str = "default",
     soft_time_limit: Seconds | None | str = "default",
+    schedule: Schedule | Sequence[Schedule] | None = None,
 ) -> Callable[[Callable[..., Any]], TaskType]: ...
 def task(
     function: Callable[..., Any] | None = None,
@@ -291,6 +299,7 @@ def task(
     retry: RetryPolicy = RetryPolicy(),
     time_limit: Seconds | None | str = "default",
     soft_time_limit: Seconds | None | str = "default",
+    schedule: Schedule | Sequence[Schedule] | None = None,
 ) -> TaskType | Callable[[Callable[..., Any]], TaskType]:
     """
     Declares a task type from a typed function.
@@ -303,10 +312,13 @@ def task(
         time_limit: after so many seconds the child that runs it is killed;
             None: no limit; ``"default"``: the setting.
         soft_time_limit: after so many seconds it gets ``SoftTimeLimitExceeded``.
+        schedule: when tasks of this type are enqueued by themselves:
+            :func:`~encola.schedule.cron`, :func:`~encola.schedule.every`, or several of them.
 
     Raises:
-        ValueError: another function has this name.
+        ValueError: another function has this name, or two of its schedules have the same.
         TypeError: a parameter from which no form can be made.
+        InvalidInput: a schedule's input does not fit.
     """
 
     def declare(target: Callable[..., Any]) -> TaskType:
@@ -318,6 +330,7 @@ def task(
             retry=retry,
             time_limit=_seconds(time_limit),
             soft_time_limit=_seconds(soft_time_limit),
+            schedule=schedule,
         )
         known = _registry.get(declared.name)
         if known is not None and known.wire_name != declared.wire_name:

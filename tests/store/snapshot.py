@@ -108,6 +108,11 @@ class Snapshot:
     done: list[str] = field(default_factory=list)
     events: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     meta: dict[str, str] = field(default_factory=dict)
+    schedules: dict[str, int] = field(default_factory=dict)
+    """Schedule -> when it is due, ms."""
+    plans: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Schedule -> its fields."""
+    ran: dict[str, list[str]] = field(default_factory=dict)
     other: dict[str, Any] = field(default_factory=dict)
 
     def entries(self) -> list[str]:
@@ -132,6 +137,12 @@ def look(client: redis.Redis, keys: Keys, events_from: str = "-") -> Snapshot:
             found.leased[own[7:]] = set(value)
         elif own.startswith("inbox:"):
             found.inboxes[own[6:]] = value
+        elif own.startswith("s:"):
+            found.plans[own[2:]] = _pairs(value)
+        elif own.startswith("ran:"):
+            found.ran[own[4:]] = value
+        elif own == "schedules":
+            found.schedules = {name: int(float(due)) for name, due in _pairs(value).items()}
         elif own in ("delayed", "dead", "workers"):
             scores = {member: float(score) for member, score in _pairs(value).items()}
             setattr(found, own, scores)
@@ -177,6 +188,8 @@ def check(found: Snapshot, keys: Keys) -> None:
         _check_place(record, places[record.id], found, keys)
         _check_fields(record)
     _check_indexes(found)
+    assert found.schedules.keys() == found.plans.keys(), "a schedule without its plan"
+    assert found.ran.keys() <= found.schedules.keys(), "runs of a schedule that there is not"
 
 
 def _places(found: Snapshot, keys: Keys) -> defaultdict[str, list[str]]:

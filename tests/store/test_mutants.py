@@ -8,10 +8,11 @@ stands here and passes on the scripts as they are.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any, ClassVar
 
@@ -21,11 +22,16 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 from machine import CLOCK, QueueMachine
+from schedule_machine import ScheduleMachine
 
 import encola.store
 from encola.errors import StoreError, StoreFull
+from encola.record import from_ms, to_ms
 from encola.store import Acceptance, Keys, NewTask, Verbs, connect, run
+from encola.store.plans import Plan
+from encola.store.schedule_verbs import Declarer, Fired, ScheduleVerbs
 from encola.store.scripts import Library, Settled
+from encola.timing import Every
 from support import Server, Store
 
 #: Each mutant is met by the same runs, so that one which is caught stays caught.
@@ -142,6 +148,22 @@ def what_runs_is_not_given_back_as_waiting(store: Store) -> None:
 
     assert run(client, verbs.release([("a", 1)], only_waiting=True)) == [3]
     assert run(client, verbs.settle("a", 1, "SUCCESS", b"1")) is Settled.WRITTEN
+
+
+def stale_words_do_nothing(store: Store) -> None:
+    """A scheduler worked them out before the rule was changed, or so long ago that it is too late."""
+    client, verbs, keys = store
+    schedules, now = ScheduleVerbs(verbs), from_ms(to_ms(dt.datetime.now(dt.UTC)))
+    plan = Plan("s", "t", Every(60_000), b'{"task":"t"}\n[[],{},{}]', "encola")
+    declared = [(plan, now - dt.timedelta(seconds=5))]
+    run(client, schedules.declare(Declarer("d", 1), declared, held_ms=1000, kept_ms=9000))
+    [due] = run(client, schedules.due(["s"])).due
+    later = now + dt.timedelta(hours=1)
+    for stale, run_by in ((replace(due, rule=b"{}"), later), (due, due.at)):
+        fired = run(client, schedules.fire(stale, later, (new("a"), due.at, run_by), 0, 100))
+        assert fired is Fired.STALE
+
+    assert client.keys(keys.record("*")) == []
 
 
 MUTANTS = [
@@ -316,7 +338,7 @@ MUTANTS = [
     ),
     Mutant(
         "the limit of waiting tasks does not count",
-        "enqueue",
+        "_record",
         "if new > 0 and waiting + new >",
         "if waiting >",
         caught_by=all_or_none_is_accepted,
@@ -328,6 +350,21 @@ MUTANTS = [
         "",
     ),
     Mutant("creation times run backwards", "_record", "math.max(last, NOW)", "NOW"),
+    # Schedules; the machine of schedules catches the rest of them.
+    Mutant(
+        "what is too late is fired",
+        "fire",
+        " or (run and run_by < NOW)",
+        "",
+        caught_by=stale_words_do_nothing,
+    ),
+    Mutant(
+        "another rule's times are fired",
+        "fire",
+        "kept[1] ~= ARGV[18] or ",
+        "",
+        caught_by=stale_words_do_nothing,
+    ),
     # Indexes, events, retention.
     Mutant(
         "the old state stays in its index",
@@ -355,11 +392,67 @@ MUTANTS = [
     ),
 ]
 
+#: Caught by the machine of schedules.
+SCHEDULE_MUTANTS = [
+    Mutant(
+        "a schedule's time is not compared",
+        "fire",
+        "elseif tonumber(redis.call('ZSCORE', SCHEDULES, id)) ~= due then\n  return {0}\n",
+        "",
+    ),
+    Mutant(
+        "a schedule is not moved on",
+        "fire",
+        "  redis.call('ZADD', SCHEDULES, next, id)\n",
+        "",
+    ),
+    Mutant("a run that is known is made again", "fire", "run and load(task)", "nil"),
+    Mutant("a paused schedule runs", "fire", "due and kept[2]", "nil"),
+    Mutant("what is out of date is fired", "fire", "or next <= NOW", ""),
+    Mutant("missed times are not counted", "fire", "missed > 0 and not paused", "false"),
+    Mutant("a run by hand moves the time", "fire", "if due then\n", "if true then\n"),
+    Mutant(
+        "an older program has the last word",
+        "declare",
+        "if not f[1] or mine or is_newest or tonumber(f[5]) < NOW then",
+        "if true then",
+    ),
+    Mutant(
+        "a newer program's word never ends", "declare", " or tonumber(f[5]) < NOW then", " then"
+    ),
+    Mutant("declared again it is due anew", "declare", "if f[2] ~= rule then", "if true then"),
+    Mutant("a new rule keeps the old time", "declare", "if f[2] ~= rule then", "if not f[2] then"),
+    Mutant(
+        "after a time without schedulers all are forgotten",
+        "declare",
+        "    redis.call('HSET', schedule_key(id), 'au', NOW + kept)\n",
+        "",
+    ),
+    Mutant(
+        "what is declared is forgotten",
+        "declare",
+        "  redis.call('HSET', key, 'au', NOW + kept)\nend\nreturn",
+        "  redis.call('HSETNX', key, 'au', NOW + kept)\nend\nreturn",
+    ),
+    Mutant("forgetting leaves the time", "forget", "    redis.call('ZREM', SCHEDULES, id)\n", ""),
+    Mutant(
+        "resumed it runs for what it slept through",
+        "pause_schedule",
+        "  redis.call('ZADD', SCHEDULES, ARGV[7], ARGV[5])\n",
+        "",
+    ),
+]
 
-def meet(server: Server, mutated: Library, runs: int) -> BaseException | None:
+
+def meet(
+    server: Server,
+    mutated: Library,
+    runs: int,
+    machine: type[QueueMachine] = QueueMachine,
+) -> BaseException | None:
     """What the machine says of the scripts of *mutated*; None: nothing to complain of."""
 
-    class Machine(QueueMachine):
+    class Machine(machine):  # type: ignore[valid-type, misc]
         client = connect(server.url)
         library = mutated
         seen: ClassVar[Counter[str]] = Counter()
@@ -400,6 +493,15 @@ def test_the_state_machine_catches(valkey: Server, mutant: Mutant) -> None:
     print(f"{mutant.name}: {(str(caught) or type(caught).__name__).splitlines()[0]}")
 
 
+@pytest.mark.parametrize("mutant", SCHEDULE_MUTANTS, ids=lambda mutant: mutant.name)
+def test_the_machine_of_schedules_catches(valkey: Server, mutant: Mutant) -> None:
+    """The fault loses or doubles a run, or makes one that should not be."""
+    caught = meet(valkey, mutant.library(CLOCK), RUNS, ScheduleMachine)
+
+    assert caught is not None, f"nobody noticed: {mutant.name}"
+    print(f"{mutant.name}: {(str(caught) or type(caught).__name__).splitlines()[0]}")
+
+
 @pytest.mark.parametrize("mutant", BY_SMALL_TEST, ids=lambda mutant: mutant.name)
 def test_a_small_test_catches(valkey: Server, mutant: Mutant) -> None:
     """The test holds for the scripts that we ship, and not for this change of them."""
@@ -413,8 +515,11 @@ def test_a_small_test_catches(valkey: Server, mutant: Mutant) -> None:
             mutant.caught_by(Store(client, Verbs(Keys(), mutant.library()), Keys()))
 
 
-def test_the_scripts_as_they_are_are_not_caught(valkey: Server) -> None:
+@pytest.mark.parametrize("machine", [QueueMachine, ScheduleMachine])
+def test_the_scripts_as_they_are_are_not_caught(
+    valkey: Server, machine: type[QueueMachine]
+) -> None:
     """The same runs have nothing to say against the scripts that we ship."""
-    caught = meet(valkey, Library(clock=CLOCK), 30)
+    caught = meet(valkey, Library(clock=CLOCK), 30, machine)
 
     assert caught is None

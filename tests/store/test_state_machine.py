@@ -11,6 +11,7 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from machine import QueueMachine
+from schedule_machine import ScheduleMachine
 
 from encola.store import connect
 from support import Server
@@ -48,21 +49,55 @@ MUST_BE_SEEN = {
 }
 
 
+#: The same of schedules; the machine of tasks goes on beneath.
+SCHEDULES_MUST_BE_SEEN = {
+    "declared CHANGED",
+    "declared KEPT",
+    "declared NEW",
+    "declared SAME",
+    "fired BEATEN",
+    "fired ENQUEUED",
+    "fired KNOWN",
+    "fired MISSED",
+    "fired PAUSED",
+    "fired STALE",
+    "fired UNKNOWN",
+    "forgotten",
+    "kept after a time without schedulers",
+    "resumed after a time",
+}
+
+
 def test_no_sequence_of_steps_loses_or_doubles_a_task(valkey: Server) -> None:
     """Whatever clients, workers, people, faults and the clock do, every invariant holds."""
-    seed = int(os.environ.get("ENCOLA_MACHINE_SEED", random.randrange(2**32)))
-    print(f"ENCOLA_MACHINE_SEED={seed}")
 
     class Machine(QueueMachine):
         client = connect(valkey.url)
         seen: ClassVar[Counter[str]] = Counter()
 
+    prove(Machine, MUST_BE_SEEN)
+
+
+def test_no_sequence_of_steps_loses_or_doubles_a_scheduled_run(valkey: Server) -> None:
+    """Nor do any number of schedulers, programs of two ages, pauses and a clock that goes back."""
+
+    class Machine(ScheduleMachine):
+        client = connect(valkey.url)
+        seen: ClassVar[Counter[str]] = Counter()
+
+    prove(Machine, SCHEDULES_MUST_BE_SEEN)
+
+
+def prove(machine: type[QueueMachine], must_be_seen: set[str]) -> None:
+    """Runs the machine until chance has brought up all of *must_be_seen*."""
+    seed = int(os.environ.get("ENCOLA_MACHINE_SEED", random.randrange(2**32)))
+    print(f"ENCOLA_MACHINE_SEED={seed}")
     is_quick_look = "ENCOLA_MACHINE_RUNS" in os.environ
     # What chance has not brought up in one round, another brings; a seed names them all.
     for round_seed in range(seed, seed + MOST_ROUNDS):
-        hypothesis.seed(round_seed)(Machine)
+        hypothesis.seed(round_seed)(machine)
         run_state_machine_as_test(
-            Machine,
+            machine,
             settings=settings(
                 max_examples=RUNS,
                 stateful_step_count=50,
@@ -75,11 +110,11 @@ def test_no_sequence_of_steps_loses_or_doubles_a_task(valkey: Server) -> None:
                 suppress_health_check=list(HealthCheck),
             ),
         )
-        if is_quick_look or set(+Machine.seen) >= MUST_BE_SEEN:
+        if is_quick_look or set(+machine.seen) >= must_be_seen:
             break
-    Machine.client.close()
+    machine.client.close()
 
-    print(f"{Machine.steps} steps", *sorted(Machine.seen.items()), sep="\n  ")
+    print(f"{machine.steps} steps", *sorted(machine.seen.items()), sep="\n  ")
     if not is_quick_look:
-        assert Machine.steps >= LEAST_STEPS
-        assert set(+Machine.seen) >= MUST_BE_SEEN
+        assert machine.steps >= LEAST_STEPS
+        assert set(+machine.seen) >= must_be_seen

@@ -18,6 +18,19 @@ PRIORITY_SEPARATOR: Final = "\x06\x16"
 MAX_QUEUE_BYTES: Final = 255
 PRIORITY_STEPS: Final = (0, 3, 6, 9)
 
+#: KEYS of every script, in this order.
+FIXED: Final = (
+    "meta",
+    "delayed",
+    "dead",
+    "workers",
+    "events",
+    "done",
+    "paused",
+    "types",
+    "schedules",
+)
+
 #: About so many events are kept in the stream.
 EVENTS_KEPT: Final = 100_000
 #: Per-minute statistics and idempotency keys live this long.
@@ -33,15 +46,14 @@ class Keys:
 
     def fixed(self) -> list[str]:
         """KEYS of every script, in the order that ``lua/_record.lua`` names them."""
-        names = ("meta", "delayed", "dead", "workers", "events", "done", "paused", "types")
-        return [self.prefix + name for name in names]
+        return [self.prefix + name for name in FIXED]
 
     def head(self) -> list[str | int]:
         """The first ARGV of every script."""
         return [self.prefix, self.list_prefix, EVENTS_KEPT, STATISTICS_MS]
 
     def named(self, name: str) -> str:
-        """A key with a fixed name: meta, delayed, dead, workers, events, done, paused, types."""
+        """A key with a fixed name: one of :data:`FIXED`."""
         return self.prefix + name
 
     def record(self, task_id: str) -> str:
@@ -55,6 +67,13 @@ class Keys:
 
     def inbox(self, worker: str) -> str:
         return f"{self.prefix}inbox:{worker}"
+
+    def schedule(self, schedule_id: str) -> str:
+        return f"{self.prefix}s:{schedule_id}"
+
+    def ran(self, schedule_id: str) -> str:
+        """The last runs of a schedule."""
+        return f"{self.prefix}ran:{schedule_id}"
 
     def wake(self, queue: str) -> str:
         return f"{self.prefix}wake:{queue}"

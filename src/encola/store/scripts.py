@@ -52,9 +52,9 @@ class Library:
         clock: source of ``now_ms()``; the tests inject a clock of their own.
     """
 
-    #: All but this one may run when the server is out of memory, so that a
+    #: All but these may run when the server is out of memory, so that a
     #: full server can still finish, and so forget, what it has.
-    REFUSED_WHEN_FULL: Final = frozenset({"enqueue"})
+    REFUSED_WHEN_FULL: Final = frozenset({"enqueue", "fire"})
     ADOPTING: Final = frozenset({"claim", "sweep"})
 
     def __init__(self, clock: str | None = None, overrides: dict[str, str] | None = None) -> None:
@@ -217,17 +217,10 @@ class Verbs:
             )
 
         def decode(reply: list[Any]) -> list[Enqueued]:
-            if reply and reply[0] == b"full":
-                raise StoreFull(
-                    f"{reply[1]} tasks wait; ENCOLA_MAX_WAITING allows {max_waiting}. "
-                    "Nothing was queued; start more workers, or try again later."
-                )
-            if reply and reply[0] == b"taken":
-                queue, kind = reply[1].decode(), reply[2].decode()
-                raise InvalidQueue(queue, f"the server holds a {kind} under that name")
+            refused(reply, max_waiting)
             return [Enqueued(Acceptance(r[0]), r[1].decode(), int(r[2])) for r in reply]
 
-        return self._call("enqueue", argv, decode)
+        return self.call("enqueue", argv, decode)
 
     def heartbeat(
         self,
@@ -249,19 +242,19 @@ class Verbs:
             rest = [value.decode() for value in reply[2:]]
             return Renewal(True, reply[1], dict(zip(rest[::2], rest[1::2], strict=True)))
 
-        return self._call("heartbeat", argv, decode)
+        return self.call("heartbeat", argv, decode)
 
     def claim(self, worker: str, n: int, queues: Sequence[str]) -> Call[Claim]:
         """Takes up to *n* messages; *queues* in the order to look."""
 
-        return self._call("claim", [worker, n, *queues], decode_claim)
+        return self.call("claim", [worker, n, *queues], decode_claim)
 
     def start(self, task_id: str, token: int) -> Call[Start]:
-        return self._call("start", [task_id, token], Start)
+        return self.call("start", [task_id, token], Start)
 
     def progress(self, task_id: str, token: int, progress: bytes, phase: str = "") -> Call[bool]:
         """*progress*: JSON. True when it was written."""
-        return self._call("progress", [task_id, token, progress, phase], lambda reply: reply == 1)
+        return self.call("progress", [task_id, token, progress, phase], lambda reply: reply == 1)
 
     def settle(
         self,
@@ -276,7 +269,7 @@ class Verbs:
     ) -> Call[Settled]:
         """Writes an outcome: SUCCESS with a result, FAILURE REVOKED RETRY with an error (JSON)."""
         due: Argument = "" if due_ms is None else due_ms
-        return self._call(
+        return self.call(
             "settle", [task_id, token, state, value, error_code, due, children], Settled
         )
 
@@ -285,7 +278,7 @@ class Verbs:
         argv: list[Argument] = []
         for end in ends:
             argv += end
-        return self._call("confirm", argv, lambda reply: [value == 1 for value in reply])
+        return self.call("confirm", argv, lambda reply: [value == 1 for value in reply])
 
     def release(
         self,
@@ -302,19 +295,19 @@ class Verbs:
         argv: list[Argument] = ["waiting" if only_waiting else int(crashed)]
         for task_id, token in held:
             argv += (task_id, token)
-        return self._call("release", argv, list)
+        return self.call("release", argv, list)
 
     def resync(self, worker: str, held_ids: Iterable[str]) -> Call[int]:
-        return self._call("resync", [worker, *held_ids], int)
+        return self.call("resync", [worker, *held_ids], int)
 
     def leave(self, worker: str) -> Call[int]:
-        return self._call("leave", [worker], int)
+        return self.call("leave", [worker], int)
 
     def sweep(self, lease_ms: int, queues: Sequence[str], limit: int = 200) -> Call[Swept]:
         def decode(reply: list[int]) -> Swept:
             return Swept(bool(reply[0]), *reply[1:])
 
-        return self._call("sweep", [lease_ms, limit, *queues], decode)
+        return self.call("sweep", [lease_ms, limit, *queues], decode)
 
     def cancel(
         self, task_id: str, *, waiting_only: bool = False, code: str = "cancelled"
@@ -333,7 +326,7 @@ class Verbs:
                 raise TaskFinished(task_id, reply[1].decode())
             return bool(reply[0] == 1)
 
-        return self._call("cancel", [task_id, int(waiting_only), code], decode)
+        return self.call("cancel", [task_id, int(waiting_only), code], decode)
 
     def retry(self, task_id: str) -> Call[None]:
         """
@@ -349,27 +342,43 @@ class Verbs:
             if reply[0] == 0:
                 raise TaskActive(task_id, reply[1].decode())
 
-        return self._call("retry", [task_id], decode)
+        return self.call("retry", [task_id], decode)
 
     def pause(self, queue: str, *, on: bool) -> Call[bool]:
-        return self._call("pause", [f"queue:{queue}", int(on), queue], bool)
+        return self.call("pause", [f"queue:{queue}", int(on), queue], bool)
 
     def purge(self, queue: str, limit: int = 1000) -> Call[int]:
-        return self._call("purge", [queue, limit], int)
+        return self.call("purge", [queue, limit], int)
 
     def prune(self, before_ms: int, keep: int, limit: int = 500) -> Call[tuple[int, int]]:
         """(entries looked at, records removed); call again while the first is *limit*."""
-        return self._call("prune", [before_ms, keep, limit], lambda r: (int(r[0]), int(r[1])))
+        return self.call("prune", [before_ms, keep, limit], lambda r: (int(r[0]), int(r[1])))
 
     def chord(
         self, group_id: str, part: str, value: bytes, size: int | None, ttl_ms: int
     ) -> Call[tuple[int, int]]:
         """(parts in, size), size -1 while it is not known."""
         argv: list[Argument] = [group_id, part, value, "" if size is None else size, ttl_ms]
-        return self._call("chord", argv, lambda r: (int(r[0]), int(r[1])))
+        return self.call("chord", argv, lambda r: (int(r[0]), int(r[1])))
 
-    def _call(self, name: str, argv: Sequence[Argument], decode: Callable[[Any], R]) -> Call[R]:
+    def call(self, name: str, argv: Sequence[Argument], decode: Callable[[Any], R]) -> Call[R]:
+        """The call of a script by its own arguments."""
         return Call(self.library[name], self._fixed, [*self._head, *argv], decode)
+
+
+def refused(reply: list[Any], max_waiting: int) -> None:
+    """
+    Raises:
+        StoreFull, InvalidQueue: as the script says, which then has done nothing.
+    """
+    if reply and reply[0] == b"full":
+        raise StoreFull(
+            f"{reply[1]} tasks wait; ENCOLA_MAX_WAITING allows {max_waiting}. "
+            "Nothing was queued; start more workers, or try again later."
+        )
+    if reply and reply[0] == b"taken":
+        queue, kind = reply[1].decode(), reply[2].decode()
+        raise InvalidQueue(queue, f"the server holds a {kind} under that name")
 
 
 def decode_claim(reply: list[Any]) -> Claim:

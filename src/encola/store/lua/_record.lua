@@ -1,7 +1,7 @@
 -- What every script shares: the keys, the record, and the moves between places.
 --
 -- KEYS, the same for every script, in this order:
---   1 meta     hash    n (order counter), last_ms, swept_ms, schema
+--   1 meta     hash    n (order counter), last_ms, swept_ms, beat_ms, schema
 --   2 delayed  zset    id -> due_ms
 --   3 dead     zset    id -> parked_ms
 --   4 workers  zset    worker -> lease_until_ms
@@ -9,6 +9,7 @@
 --   6 done     stream  ids by the time they finished; retention reads its head
 --   7 paused   set     "queue:<name>", "type:<name>"
 --   8 types    hash    name on the wire -> task type
+--   9 schedules zset   schedule id -> when it is due next, ms
 -- ARGV, the first four of every script:
 --   1 prefix of our own keys   2 prefix of the ready lists
 --   3 events kept (about)      4 milliseconds that statistics are kept
@@ -24,6 +25,8 @@
 --   <prefix>i:<tenant>:...     the indexes
 --   <prefix>idem:<tenant>:<k>  string  idempotency key -> id
 --   <prefix>stats:<minute>     hash    counters of one minute
+--   <prefix>s:<schedule>       hash    a schedule; its fields are told in declare.lua
+--   <prefix>ran:<schedule>     list    "<ms> <task>" of its last runs, newest first
 --   <list prefix><queue>[\6\22<step>]  list  ready ids (or stock envelopes);
 --                              named as Kombu names them, taken from the right
 --
@@ -33,6 +36,7 @@ local P, LP = ARGV[1], ARGV[2]
 local EVENTS_KEPT, STATS_MS = tonumber(ARGV[3]), tonumber(ARGV[4])
 local META, DELAYED, DEAD, WORKERS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local EVENTS, DONE, PAUSED, TYPES = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local SCHEDULES = KEYS[9]
 local STEPS = {0, 3, 6, 9}
 local FINISHED = {SUCCESS = true, FAILURE = true, REVOKED = true}
 -- The third lost child or worker parks a task: two may be bad luck, three are the task.
@@ -41,6 +45,7 @@ local MAX_ATTEMPTS_BYTES = 16000
 local NOW = now_ms()
 
 local function record_key(id) return P .. 't:' .. id end
+local function schedule_key(id) return P .. 's:' .. id end
 
 -- The ready list of a queue and a priority: 0 first, then 3, 6, 9, as in Kombu.
 local function ready_key(queue, priority)
@@ -235,6 +240,27 @@ local function crashed(rec)
   to_ready(rec, true)
   emit(rec)
   return false
+end
+
+-- Why new tasks cannot be taken, as the scripts answer it, or nil.
+-- new: how many there are; places: {queue, priority} of each.
+local function refusal(most, new, places)
+  local waiting = 0
+  for _, s in ipairs({'PENDING', 'SCHEDULED', 'RETRY'}) do
+    waiting = waiting + redis.call('ZCARD', index_key('', 'state', s))
+  end
+  if new > 0 and waiting + new > most then return {'full', waiting} end
+  -- A push onto what is no list would break off in the middle.
+  local checked = {}
+  for _, place in ipairs(places) do
+    local list = ready_key(place[1], place[2])
+    if not checked[list] then
+      checked[list] = true
+      local kind = redis.call('TYPE', list).ok
+      if kind ~= 'none' and kind ~= 'list' then return {'taken', place[1], kind} end
+    end
+  end
+  return nil
 end
 
 -- A new order number and a creation time that never runs backwards, whatever the

@@ -13,27 +13,14 @@
 local UNKNOWN_LEASE_MS = 30000
 local per, first = 10, 6
 local tasks = (#ARGV - first + 1) / per
-local waiting = 0
-for _, s in ipairs({'PENDING', 'SCHEDULED', 'RETRY'}) do
-  waiting = waiting + redis.call('ZCARD', index_key('', 'state', s))
-end
-local new = 0
-for a = first + 8, #ARGV, per do
-  -- The next delivery of a task that runs is no new task: a full queue must let it end.
-  if ARGV[a] == '' then new = new + 1 end
-end
-if new > 0 and waiting + new > tonumber(ARGV[5]) then return {'full', waiting} end
-
--- A push onto what is no list would break off here in the middle.
-local checked = {}
+local new, places = 0, {}
 for a = first, #ARGV, per do
-  local list = ready_key(ARGV[a + 2], tonumber(ARGV[a + 3]))
-  if not checked[list] then
-    checked[list] = true
-    local kind = redis.call('TYPE', list).ok
-    if kind ~= 'none' and kind ~= 'list' then return {'taken', ARGV[a + 2], kind} end
-  end
+  -- The next delivery of a task that runs is no new task: a full queue must let it end.
+  if ARGV[a + 8] == '' then new = new + 1 end
+  places[#places + 1] = {ARGV[a + 2], tonumber(ARGV[a + 3])}
 end
+local refused = refusal(tonumber(ARGV[5]), new, places)
+if refused then return refused end
 
 local out = {}
 for i = 0, tasks - 1 do
