@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Annotated
 
 import typer
@@ -42,10 +43,19 @@ def api(
 def _serve(settings: Settings) -> None:
     import uvicorn
 
+    from encola.api.fanout import Fanout
     from encola.embedded.supervisor import check_port_free
+    from encola.loops import of_this_loop
+
+    class Server(uvicorn.Server):
+        """Ends the open event streams first: they would hold up every stop."""
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            of_this_loop(Fanout).end_all()
+            await super().shutdown(sockets)
 
     check_port_free(settings.host, settings.port, "ENCOLA_PORT")
-    server = uvicorn.Server(
+    server = Server(
         uvicorn.Config(
             "encola.api:app",
             host=settings.host,

@@ -27,6 +27,7 @@ from ..record import (
     from_ms,
 )
 from .callers import translated
+from .events import START, Order, decode_event
 from .keys import Keys
 from .message import Message
 
@@ -212,6 +213,16 @@ class Records:
         with translated():
             stored = await _wait(self._client.hgetall(self._keys.record(task_id)))
         return decode_record(task_id, stored) if stored else None
+
+    async def get_with_end(self, task_id: str) -> tuple[TaskRecord | None, Order]:
+        """The record, and the last event there was at that very moment."""
+        pipeline = self._client.pipeline(transaction=True)
+        pipeline.hgetall(self._keys.record(task_id))
+        pipeline.xrevrange(self._keys.named("events"), count=1)
+        with translated():
+            stored, last = await pipeline.execute()
+        end = decode_event(*last[0]).order if last else START
+        return (decode_record(task_id, stored) if stored else None), end
 
     async def get_many(self, task_ids: Sequence[str]) -> list[TaskRecord]:
         """Those of *task_ids* that have a record, in that order."""

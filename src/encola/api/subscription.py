@@ -1,0 +1,163 @@
+"""One who listens to events: what it wants, how far it is, and what it is to be sent next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, TypeVar
+
+from ..store.events import Event, Order
+from .fanout import SLOW_SECONDS, Fanout, Told
+
+C = TypeVar("C")
+
+#: Without an event for this long (s), a sign of life goes out with the next beat.
+QUIET_SECONDS: Final = 10.0
+#: Events of one read from the stream itself, by who is behind.
+PAGE: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events to tell: of each field any of the given values, and every field; empty: all."""
+
+    types: frozenset[str] = field(default_factory=frozenset)
+    states: frozenset[str] = field(default_factory=frozenset)
+    user_ids: frozenset[str] = field(default_factory=frozenset)
+    queues: frozenset[str] = field(default_factory=frozenset)
+    task_ids: frozenset[str] = field(default_factory=frozenset)
+
+    def admits(self, event: Event) -> bool:
+        return (
+            (not self.types or event.type in self.types)
+            and (not self.states or event.state in self.states)
+            and (not self.queues or event.queue in self.queues)
+            and (not self.user_ids or event.user_id in self.user_ids)
+            and (not self.task_ids or event.task_id in self.task_ids)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Portion(Generic[C]):
+    """What is to be sent next."""
+
+    position: Order
+    """How far the subscriber is with it."""
+    chunk: C | None = None
+    """Events; None: see :attr:`gap`."""
+    gap: Order | None = None
+    """After this one events are missing; None without a chunk: only a sign of life."""
+
+
+class Subscription(Generic[C]):
+    """
+    A place in the stream.
+
+    Args:
+        encode: what goes out of some events; called once for all with the same filter.
+        position: after which event to begin; None: with what happens from now on.
+    """
+
+    def __init__(
+        self,
+        fanout: Fanout,
+        wanted: Wanted,
+        encode: Callable[[Sequence[Told]], C],
+        position: Order | None = None,
+    ) -> None:
+        self.fanout = fanout
+        self.position = fanout.visible if position is None else position
+        self.sending_since: float | None = None
+        self.is_slow = False
+        self._task: asyncio.Task[Any] | None = None
+        self._generation = fanout.generation
+        self._waiter: asyncio.Future[None] | None = None
+        self._is_over = fanout.is_closing
+        self._is_checked = position is None
+        self._told_at = asyncio.get_running_loop().time()
+        self.change(wanted, encode)
+        fanout.join(self)
+
+    def belong_to_this_task(self) -> None:
+        """The task that sends, and is cut off when the peer is too slow for it."""
+        self._task = asyncio.current_task()
+
+    def change(self, wanted: Wanted, encode: Callable[[Sequence[Told]], C]) -> None:
+        """Another filter, from here on."""
+        self._wanted = wanted
+        self._encode = encode
+        self._key = (wanted, encode)
+
+    async def next(self) -> Portion[C] | None:
+        """
+        Waits for what is to be sent; None: nothing more.
+
+        Raises:
+            StoreUnavailable: where it is behind, and the stream cannot be read.
+        """
+        while not self._is_over:
+            self._waiter = asyncio.get_running_loop().create_future()
+            portion = await self._advance()
+            if portion is not None:
+                return portion
+            # Woken while it looked, or from now on.
+            await self._waiter
+        return None
+
+    # --- what the fan-out calls --------------------------------------------------------
+
+    def wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def cut_off_if_slow(self, now: float) -> None:
+        if self.sending_since is not None and now - self.sending_since > SLOW_SECONDS:
+            self.is_slow = True
+            if self._task is not None:
+                self._task.cancel()
+
+    def close(self) -> None:
+        """Ends it, also from outside: the peer has gone, or the process stops."""
+        self._is_over = True
+        self.fanout.leave(self)
+        self.wake()
+
+    # --- inside ----------------------------------------------------------------------------
+
+    async def _advance(self) -> Portion[C] | None:
+        fanout = self.fanout
+        if self._generation != fanout.generation:
+            self._generation = fanout.generation
+            return self._skip_to_the_end()
+        while self.position < fanout.visible or not self._is_checked:
+            if fanout.covers(self.position) and self.position <= fanout.visible:
+                chunk = fanout.chunk(self._key, self.position, self._make)
+                self.position = fanout.visible
+            else:
+                read = await fanout.stream.after(self.position, PAGE)
+                if not read.is_complete:
+                    return self._skip_to_the_end()
+                told = [Told(event.order, event.encode(), event) for event in read.events]
+                chunk = self._make(told)
+                self.position = told[-1].order if told else max(self.position, fanout.visible)
+            # Only the stream itself knows whether an id beyond what was read is one of its own.
+            self._is_checked = True
+            if chunk:
+                return self._portion(chunk)
+        if asyncio.get_running_loop().time() - self._told_at >= QUIET_SECONDS:
+            return self._portion(None)
+        return None
+
+    def _make(self, told: list[Told]) -> Any:
+        admitted = [each for each in told if self._wanted.admits(each.event)]
+        return self._encode(admitted) if admitted else b""
+
+    def _skip_to_the_end(self) -> Portion[C]:
+        gap, self.position = self.position, self.fanout.visible
+        self._told_at = asyncio.get_running_loop().time()
+        return Portion(self.position, gap=gap)
+
+    def _portion(self, chunk: C | None) -> Portion[C]:
+        self._told_at = asyncio.get_running_loop().time()
+        return Portion(self.position, chunk)
