@@ -6,8 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 from service import Service
-
-from conftest import Open
+from window import Open
 
 #: WCAG 2.2 A and AA, and axe's own good practice.
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
@@ -28,6 +27,7 @@ def screens(service: Service) -> dict[str, str]:
         "panel": f"/#/tasks?task={running}",
         "task": f"/#/task/{failed}",
         "new": "/#/new?type=every_field",
+        "reports": "/#/reports",
         "mailbox": f"/#/mailbox?mail={first_mail}",
     }
 

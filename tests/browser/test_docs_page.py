@@ -6,8 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from service import Service
-
-from conftest import Open
+from window import Open
 
 #: WCAG A and AA but for two rules that Swagger UI's own markup breaks: a button in its rows'
 #: headers, and examples that scroll and cannot be focused. The stylesheet mends the contrast.

@@ -9,8 +9,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, expect
 from service import Service
-
-from conftest import Open
+from window import Open
 
 ATTACKS = (
     "<script>alert('script')</script>",

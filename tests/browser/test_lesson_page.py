@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 from service import Service
-
-from conftest import Open
+from window import Open
 
 
 def card(page: Page, task_id: str):

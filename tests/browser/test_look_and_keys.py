@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, expect
 from service import Service
-
-from conftest import Open
+from window import Open
 
 
 def test_a_browser_in_english_gets_english(opened: Open) -> None:

@@ -7,8 +7,7 @@ import shlex
 
 from playwright.sync_api import expect
 from service import Service
-
-from conftest import Open
+from window import Open
 
 
 def test_every_kind_of_field_arrives_as_its_type_wants_it(opened: Open, service: Service) -> None:

@@ -7,8 +7,7 @@ import shlex
 
 from playwright.sync_api import expect
 from service import Service
-
-from conftest import Open
+from window import Open
 
 
 def test_a_failed_task_tells_its_story(opened: Open, service: Service) -> None:

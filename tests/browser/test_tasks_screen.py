@@ -6,8 +6,8 @@ import re
 
 from playwright.sync_api import Page, expect
 from service import Service
+from window import Open
 
-from conftest import Open
 from support import wait_until
 
 

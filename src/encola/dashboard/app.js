@@ -16,9 +16,10 @@ import { newTask } from './screens/new.js';
 import { task } from './screens/task.js';
 import { tasks } from './screens/tasks.js';
 import { mailbox } from './screens/mailbox.js';
+import { reports } from './screens/reports.js';
 
 /** First part of the address -> screen. The order is that of the navigation. */
-const SCREENS = { home, tasks, task, new: newTask, mailbox };
+const SCREENS = { home, tasks, task, new: newTask, reports, mailbox };
 
 document.documentElement.lang = language();
 const shell = makeShell(document.getElementById('app'));

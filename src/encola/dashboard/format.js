@@ -6,9 +6,9 @@ const whole = new Intl.NumberFormat(tag, { maximumFractionDigits: 0 });
 const decimal = new Intl.NumberFormat(tag, { maximumFractionDigits: 1 });
 const compact = new Intl.NumberFormat(tag, { notation: 'compact', maximumFractionDigits: 1 });
 const share = new Intl.NumberFormat(tag, { style: 'percent', maximumFractionDigits: 0 });
-const clockTime = new Intl.DateTimeFormat(tag, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
-const dayTime = new Intl.DateTimeFormat(tag, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit' });
-const fullTime = new Intl.DateTimeFormat(tag, { dateStyle: 'long', timeStyle: 'long' });
+const clockTime = new Intl.DateTimeFormat(tag, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
+const dayTime = new Intl.DateTimeFormat(tag, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
+const fullTime = new Intl.DateTimeFormat(tag, { dateStyle: 'long', timeStyle: 'long', hourCycle: 'h23' });
 const ago = new Intl.RelativeTimeFormat(tag, { numeric: 'always', style: 'short' });
 
 export const number = (value) => whole.format(value);

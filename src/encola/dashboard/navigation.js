@@ -3,5 +3,6 @@ export const NAVIGATION = [
   ['home', ['home']],
   ['tasks', ['tasks', 'task']],
   ['new', ['new']],
+  ['reports', ['reports']],
   ['mailbox', ['mailbox']],
 ];
