@@ -25,8 +25,8 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-#: Addresses that lead nowhere; the last is the browser's own viewer of PDF files.
-INSIDE = ("data:", "about:", "blob:", "chrome-extension:")
+#: Addresses that lead nowhere; the last two are the browser's own viewer of PDF files.
+INSIDE = ("data:", "about:", "blob:", "chrome:", "chrome-extension:")
 WATCH = """
     globalThis.violations = [];
     addEventListener('securitypolicyviolation', (event) => {
@@ -73,7 +73,8 @@ class Watched:
             )
             self.wrong += [f"in the page: {each}" for each in seen]
 
-        assert [] == self.wrong
+        if self.wrong:
+            pytest.fail("\n".join(self.wrong))
 
 
 Open = Callable[..., Page]
