@@ -28,7 +28,7 @@ from encola.embedded.data_folder import CannotStart
 from encola.embedded.runfile import RunFile
 from support import wait_until
 
-COMMANDS = ("up", "api", "worker", "submit", "status", "cancel", "flower")
+COMMANDS = ("up", "api", "worker", "submit", "status", "cancel", "monitor", "flower")
 Answer = tuple[int, dict[str, Any]]
 SCHEMA = {
     "properties": {
@@ -93,40 +93,7 @@ def api() -> Iterator[FakeApi]:
     thread.join()
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """An environment in which nothing runs."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("ENCOLA_") and name != "REDIS_URL"
-    }
-    # The commands run in a folder of their own, so a relative path to the sources would be lost.
-    paths = [
-        str(Path(part).absolute()) for part in os.environ.get("PYTHONPATH", "").split(":") if part
-    ]
-    return {**kept, "PYTHONPATH": ":".join(paths)}
-
-
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def run(tmp_path: Path, environment: dict[str, str]) -> Run:
-    """Run ``encola …`` in an empty folder."""
-
-    def ran(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "encola", *arguments],
-            cwd=tmp_path,
-            env={**environment, **more},
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-
-    return ran
 
 
 def test_help_names_every_command_and_teaches_with_examples(run: Run) -> None:
@@ -187,6 +154,8 @@ def test_version_is_one_line(run: Run) -> None:
         ("worker", "--concurrency", "0"),
         ("worker", "--concurrency", "many"),
         ("cancel",),
+        ("monitor", "--interval", "0"),
+        ("monitor", "--flower-url", "localhost"),
     ],
 )
 def test_wrong_usage_is_exit_code_2_without_a_traceback(
@@ -217,6 +186,8 @@ def test_wrong_settings_are_all_named(run: Run) -> None:
         ("cancel", "t-1"),
         ("submit", "file", "x.csv"),
         ("flower",),
+        ("monitor",),
+        ("monitor", "--plain"),
     ],
 )
 def test_where_nothing_runs_the_exit_code_is_4(run: Run, arguments: tuple[str, ...]) -> None:
