@@ -7,6 +7,7 @@ thousand take seconds and no more memory than what is made of them.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,9 +15,10 @@ from typing import Any, Final
 import orjson
 import redis
 
-from ..record import TaskState
+from ..record import ACTIVE, TaskState
 from .callers import translated
 from .keys import Keys
+from .message import Message
 
 _PORTION: Final = 1_000
 _FIELDS: Final = ("x", "st", "f", "ec", "at")
@@ -106,3 +108,34 @@ def _ran(attempts: bytes | None) -> int | None:
         return None
     _, _, start, end, _, _ = orjson.loads(b"[" + attempts + b"]")[-1]
     return max(0, int(end) - int(start))
+
+
+def active_inputs(client: redis.Redis, keys: Keys) -> Iterator[Any]:
+    """The arguments of every task that has no outcome yet: what it may still read."""
+    for state in sorted(ACTIVE):
+        bottom = "-inf"
+        while True:
+            with translated():
+                found: Any = client.zrange(
+                    *(keys.index("state", state), bottom, "+inf"),
+                    byscore=True,
+                    offset=0,
+                    num=_PORTION,
+                    withscores=True,
+                )
+            if not found:
+                break
+            yield from _arguments(client, keys, [task_id.decode() for task_id, _ in found])
+            bottom = f"({int(found[-1][1])}"
+
+
+def _arguments(client: redis.Redis, keys: Keys, task_ids: Sequence[str]) -> Iterator[Any]:
+    pipeline = client.pipeline(transaction=False)
+    for task_id in task_ids:
+        pipeline.hget(keys.record(task_id), "m")
+    with translated():
+        replies: list[Any] = pipeline.execute()
+    for stored in replies:
+        if stored is not None:
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                yield Message.decode(stored).arguments()

@@ -22,6 +22,8 @@ from ..record import MAX_ID_BYTES
 from .keys import Keys
 
 Argument = str | bytes | int | float
+#: More than any number of records.
+NO_LIMIT: Final = 2**53 - 1
 R = TypeVar("R")
 
 
@@ -122,6 +124,18 @@ class Enqueued:
     id: str
     """Of a duplicate: the id that is kept."""
     created_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """A step of pruning."""
+
+    looked: int
+    """Entries looked at; as many as were asked for: there may be more."""
+    last: str
+    """The last of them, for the next step of a trial."""
+    ids: list[str]
+    """Records that were removed, or, in a trial, would be; oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +367,22 @@ class Verbs:
     def prune(self, before_ms: int, keep: int, limit: int = 500) -> Call[tuple[int, int]]:
         """(entries looked at, records removed); call again while the first is *limit*."""
         return self.call("prune", [before_ms, keep, limit], lambda r: (int(r[0]), int(r[1])))
+
+    def prune_listed(
+        self, before_ms: int, *, is_trial: bool, after: str = "", limit: int = 500
+    ) -> Call[Pruned]:
+        """
+        :meth:`prune` by age alone, with the ids of what was removed, or, in a trial, would be.
+
+        Args:
+            after: in a trial, :attr:`Pruned.last` of the call before; nothing was taken away meanwhile.
+        """
+        argv: list[Argument] = [before_ms, NO_LIMIT, limit, int(is_trial), after]
+
+        def decode(reply: list[Any]) -> Pruned:
+            return Pruned(int(reply[0]), reply[2].decode(), [r.decode() for r in reply[3:]])
+
+        return self.call("prune", argv, decode)
 
     def chord(
         self, group_id: str, part: str, value: bytes, size: int | None, ttl_ms: int

@@ -11,13 +11,16 @@ from celery.signals import worker_process_shutdown
 
 from ..engine.app import add_task_type, celery_app
 from ..mail.carrier import stop_carrier
+from . import cleanup as _cleanup
 from . import email as _email
 from . import reports as _reports
+from .cleanup import cleanup_old_data_task
 from .email import send_email_task
 
 send_notification_email = add_task_type(
     celery_app, _email.send_notification_email, alias="send_notification_email"
 )
+cleanup_old_data = add_task_type(celery_app, _cleanup.cleanup_old_data, alias="cleanup_old_data")
 generate_report = add_task_type(celery_app, _reports.generate_report, alias="generate_report")
 
 
@@ -28,4 +31,10 @@ def _say_goodbye(**_: Any) -> None:
 
 worker_process_shutdown.connect(_say_goodbye)
 
-__all__ = ["generate_report", "send_email_task", "send_notification_email"]
+__all__ = [
+    "cleanup_old_data",
+    "cleanup_old_data_task",
+    "generate_report",
+    "send_email_task",
+    "send_notification_email",
+]
