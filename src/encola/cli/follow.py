@@ -6,9 +6,12 @@ Everything goes to standard error; standard output belongs to ids and JSON.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import sys
 import time
+from datetime import datetime
 from typing import Any, Protocol, cast
 
 import typer
@@ -17,9 +20,16 @@ from encola.logs import one_line
 
 from .client import FINISHED_STATES, Api, NoAnswer
 from .exits import NOTHING_RUNS, TIMED_OUT, CommandError
+from .readable import duration, number
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 1.0
+LINE_SECONDS = 5.0
+"""Between two lines that differ only in how far the task is."""
+ONE_LINE = 100
+"""A result of so many characters stands in one line."""
+NO_WORKER_SECONDS = 3.0
+"""After this time of waiting it is asked whether any worker runs."""
 AWAY_LIMIT = 30.0
 """Seconds that the API may be away, as in a restart, before following ends."""
 
@@ -29,6 +39,10 @@ class Display(Protocol):
 
     def show(self, task: dict[str, Any]) -> None:
         """Show *task* as it is now."""
+        ...
+
+    def say(self, line: str) -> None:
+        """Say something beside it."""
         ...
 
     def close(self) -> None:
@@ -45,11 +59,14 @@ def follow(api: Api, task_id: str, *, timeout: float | None = None) -> dict[str,
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     display: Display = _Bar() if sys.stderr.isatty() else _Lines()
-    pause = FIRST_PAUSE
+    pause, ask_who_runs_at = FIRST_PAUSE, time.monotonic() + NO_WORKER_SECONDS
     try:
         while True:
             task = _ask(api, task_id, deadline)
             display.show(task)
+            if task.get("state") == "PENDING" and time.monotonic() > ask_who_runs_at:
+                ask_who_runs_at = math.inf
+                _say_when_nobody_works(api, display)
             if task.get("state") in FINISHED_STATES:
                 return task
             if deadline is not None and time.monotonic() + pause > deadline:
@@ -70,14 +87,27 @@ def follow(api: Api, task_id: str, *, timeout: float | None = None) -> dict[str,
         display.close()
 
 
+def _say_when_nobody_works(api: Api, display: Display) -> None:
+    with contextlib.suppress(CommandError):
+        if api.ready().get("workers") == 0:
+            display.say("No worker runs; the task waits until `encola worker` is started.")
+
+
 def outcome(task: dict[str, Any]) -> str:
-    """How a finished task ended, in a line for a person."""
-    state = str(task.get("state"))
-    if state == "FAILURE":
+    """How a finished task ended, for a person: a line, and one more for each field of a large result."""
+    took = _took(task)
+    state = f"{task.get('state')}{f' in {duration(took)}' if took is not None else ''}"
+    if task.get("state") == "FAILURE":
         code = f" [{task['error_code']}]" if task.get("error_code") else ""
-        return one_line(f"FAILURE{code}: {task.get('error') or 'no reason was kept'}")
+        return one_line(f"{state}{code}: {task.get('error') or 'no reason was kept'}")
     result = task.get("result")
-    return one_line(state if result is None else f"{state}: {_short(result)}")
+    if result is None:
+        return state
+    if isinstance(result, dict) and len(json.dumps(result)) > ONE_LINE:
+        fields = cast("dict[str, object]", result)
+        rows = [one_line(f"  {name}: {_short(value)}") for name, value in fields.items()]
+        return "\n".join([state, *rows])
+    return one_line(f"{state}: {_short(result)}")
 
 
 def address(api: Api, task: dict[str, Any]) -> str | None:
@@ -107,29 +137,42 @@ class _Bar:
     def __init__(self) -> None:
         from rich.console import Console  # see the package
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+        from rich.table import Column
 
+        words = Column(ratio=1, no_wrap=True, overflow="ellipsis")
         self._progress = Progress(
             SpinnerColumn(),
             # No markup: the words come from a task.
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.fields[numbers]}", markup=False),
+            TextColumn("{task.description}", markup=False, table_column=words),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[numbers]}", markup=False, table_column=Column(no_wrap=True)),
             console=Console(stderr=True),
             transient=True,
+            expand=True,
         )
         self._row = self._progress.add_task("", total=None, numbers="")
         self._progress.start()
 
     def show(self, task: dict[str, Any]) -> None:
         """Move the bar."""
-        progress = _progress(task)
+        current, total = _amounts(task)
         self._progress.update(
             self._row,
             description=_words(task),
-            completed=float(progress.get("current") or 0),
-            total=progress.get("total") or None,
-            numbers=_numbers(progress),
+            completed=current,
+            total=total or None,
         )
+        row = self._progress.tasks[0]
+        numbers = [_share(current, total)]
+        if total and row.speed and row.time_remaining is not None:
+            numbers += [f"{number(row.speed)}/s", f"{duration(row.time_remaining)} left"]
+        elif not total:
+            numbers.append(duration(row.elapsed or 0))
+        self._progress.update(self._row, numbers="  ".join(part for part in numbers if part))
+
+    def say(self, line: str) -> None:
+        """A line above the bar."""
+        self._progress.console.print(line, markup=False, highlight=False)
 
     def close(self) -> None:
         """Give the terminal back."""
@@ -137,20 +180,57 @@ class _Bar:
 
 
 class _Lines:
-    """One line whenever something has changed."""
+    """A line when the state changes, and every few seconds while only the progress does."""
 
     def __init__(self) -> None:
         self._last = ""
+        self._state = ""
+        self._said_at = 0.0
 
     def show(self, task: dict[str, Any]) -> None:
-        """Print the line if it is a new one; the end is told by the command."""
-        line = f"{_words(task)} {_numbers(_progress(task))}".strip()
-        if line != self._last and task.get("state") not in FINISHED_STATES:
-            typer.echo(line, err=True)
-        self._last = line
+        """Print the line if it is worth one; the end is told by the command."""
+        state = str(task.get("state"))
+        line = f"{_words(task)} {_share(*_amounts(task))}".strip()
+        is_due = state != self._state or time.monotonic() - self._said_at > LINE_SECONDS
+        if state in FINISHED_STATES or line == self._last or not is_due:
+            return
+        self.say(line)
+        self._last, self._state, self._said_at = line, state, time.monotonic()
+
+    def say(self, line: str) -> None:
+        """The line."""
+        typer.echo(line, err=True)
 
     def close(self) -> None:
         """Nothing to tidy."""
+
+
+def _words(task: dict[str, Any]) -> str:
+    """The task's own sentence, else its state; ``RETRY at 10:05:03: connection refused``."""
+    state = str(task.get("state"))
+    if state in ("RETRY", "SCHEDULED"):
+        due = _moment(task.get("due_at"))
+        at = f" at {due.astimezone():%H:%M:%S}" if due else ""
+        why = f": {task['error']}" if task.get("error") else ""
+        return one_line(f"{state}{at}{why}")
+    return one_line(str(_progress(task).get("status") or "") or state)
+
+
+def _share(current: float, total: float) -> str:
+    """``25% 1 234/5 000``; without a total the number alone."""
+    if total:
+        return f"{current / total:.0%} {number(current)}/{number(total)}"
+    return number(current) if current else ""
+
+
+def _amounts(task: dict[str, Any]) -> tuple[float, float]:
+    """Current and total; 0 for what the task did not say, or not as a number."""
+    progress = _progress(task)
+    return _amount(progress.get("current")), _amount(progress.get("total"))
+
+
+def _amount(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) and value > 0 else 0.0
 
 
 def _progress(task: dict[str, Any]) -> dict[str, Any]:
@@ -158,16 +238,17 @@ def _progress(task: dict[str, Any]) -> dict[str, Any]:
     return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
-def _words(task: dict[str, Any]) -> str:
-    words = str(_progress(task).get("status") or _progress(task).get("message") or "")
-    return one_line(f"{task.get('state')} {words}".strip())
+def _took(task: dict[str, Any]) -> float | None:
+    """Seconds that the last attempt ran; None where there was none."""
+    start, end = _moment(task.get("started_at")), _moment(task.get("completed_at"))
+    return max(0.0, (end - start).total_seconds()) if start and end else None
 
 
-def _numbers(progress: dict[str, Any]) -> str:
-    current, total = progress.get("current"), progress.get("total")
-    if current is None:
-        return ""
-    return f"{current}/{total}" if total else f"{current}"
+def _moment(value: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def _short(value: object, limit: int = 500) -> str:

@@ -108,7 +108,7 @@ def _rows(values: dict[str, Any]) -> list[str]:
 def _shown(value: object) -> str:
     if isinstance(value, dict) and "current" in value:
         progress = cast("dict[str, Any]", value)
-        said = progress.get("status") or progress.get("message")
+        said = progress.get("status")
         words = f" {said}" if said else ""
         return one_line(f"{progress['current']}/{progress.get('total') or '?'}{words}")
     return one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

@@ -19,6 +19,7 @@ import redis
 from ..record import RUNNING, TaskState, from_ms
 from .callers import translated
 from .keys import Keys
+from .statistics import Minute, decode_minute
 
 #: Running tasks that are read; of more, the newest.
 RUNNING_SHOWN: Final = 100
@@ -158,7 +159,7 @@ class _Seen:
     states: dict[TaskState, int]
     running: list[str]
     failed: list[str]
-    minutes: list[tuple[int, Counter[str]]]
+    minutes: list[Minute]
     queues: set[str]
 
 
@@ -194,7 +195,7 @@ def _look(client: redis.Redis, keys: Keys, running: int) -> _Seen:
     states = dict(zip(TaskState, rest, strict=False))
     lists = rest[len(states) :]
     failed, events, *statistics = lists[len(RUNNING) :]
-    counted = [_count(stored) for stored in statistics]
+    counted = [decode_minute(m, stored) for m, stored in zip(minutes, statistics, strict=True)]
     return _Seen(
         now_ms=now_ms,
         workers={worker.decode(): until for worker, until in workers},
@@ -204,8 +205,8 @@ def _look(client: redis.Redis, keys: Keys, running: int) -> _Seen:
         states=states,
         running=[i.decode() for ids in lists[: len(RUNNING)] for i in ids],
         failed=_failed(failed, events),
-        minutes=[(m, counts) for m, (counts, _) in zip(minutes, counted, strict=True)],
-        queues=set().union(*(names for _, names in counted)),
+        minutes=counted,
+        queues={queue for minute in counted for _, queue in minute.counts},
     )
 
 
@@ -213,17 +214,6 @@ def _failed(newest: Iterable[bytes], events: Iterable[Any]) -> list[str]:
     # A long task that failed just now may be older than many that failed before.
     lately = [fields[b"t"] for _, fields in events if fields[b"s"] == TaskState.FAILURE.encode()]
     return [task_id.decode() for task_id in dict.fromkeys([*lately, *newest])]
-
-
-def _count(stored: Mapping[bytes, bytes]) -> tuple[Counter[str], set[str]]:
-    """Counters of one minute, of all task types and queues together; and the queues."""
-    counts: Counter[str] = Counter()
-    queues: set[str] = set()
-    for name, number in stored.items():
-        _, queue, what = name.decode().split("\x1f")
-        counts[what] += int(number)
-        queues.add(queue)
-    return counts, queues
 
 
 def _look_closer(client: redis.Redis, keys: Keys, seen: _Seen, queues: set[str]) -> _Details:
@@ -345,13 +335,19 @@ def _put_together(seen: _Seen, details: _Details) -> Overview:
         queues=details.queues,
         running=details.running,
         failures=details.failures,
-        minutes=[
-            MinuteNow(from_ms(minute * 60_000), counts["SUCCESS"], counts["FAILURE"])
-            for minute, counts in seen.minutes
-        ],
+        minutes=[_minute(minute) for minute in seen.minutes],
         delayed=seen.delayed,
         dead=seen.dead,
     )
+
+
+def _minute(minute: Minute) -> MinuteNow:
+    ended = {
+        state: sum(counts[state] for counts in minute.counts.values())
+        for state in (TaskState.SUCCESS, TaskState.FAILURE)
+    }
+    started_at = from_ms(minute.minute * 60_000)
+    return MinuteNow(started_at, ended[TaskState.SUCCESS], ended[TaskState.FAILURE])
 
 
 def _ago(now_ms: int, then_ms: bytes) -> float:
