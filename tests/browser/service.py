@@ -76,6 +76,22 @@ class Service:
 
     # --- the API, as a program uses it ---------------------------------------
 
+    def submit_many(self, count: int, **options: Any) -> list[str]:
+        """Ids of small tasks, as fast as one connection takes them."""
+        with httpx.Client(base_url=self.address, timeout=10) as client:
+            answers = [
+                client.post(
+                    "/tasks",
+                    json={
+                        "type": "charge",
+                        "input": {"order_id": number, "cents": 1},
+                        "options": options,
+                    },
+                )
+                for number in range(count)
+            ]
+        return [str(answer.json()["task_id"]) for answer in answers]
+
     def call(self, method: str, path: str, body: object = None) -> Any:
         answer = httpx.request(method, self.address + path, json=body, timeout=10)
         answer.raise_for_status()

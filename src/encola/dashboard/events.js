@@ -9,15 +9,15 @@
  * Reads until the stream ends; then the promise resolves. Rejects when it cannot be read.
  * @param {string} url
  * @param {{lastId: string|null, signal: AbortSignal, opened: () => void, heard: () => void,
- *   event: (event: {id: string, name: string, data: string}) => void}} options
+ *   event: (event: {id: string, name: string, data: string}) => void, reached?: (id) => void}} options
  */
-export async function readEvents(url, { lastId, signal, opened, heard, event }) {
+export async function readEvents(url, { lastId, signal, opened = () => {}, heard = () => {}, event, reached }) {
   const headers = { Accept: 'text/event-stream', ...(lastId ? { 'Last-Event-ID': lastId } : {}) };
   const response = await fetch(url, { headers, signal, cache: 'no-store' });
   if (!response.ok) throw Object.assign(new Error('the stream was refused'), { status: response.status });
   opened();
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  const parse = makeParser(event);
+  const parse = makeParser(event, reached);
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
@@ -26,8 +26,9 @@ export async function readEvents(url, { lastId, signal, opened, heard, event }) 
   }
 }
 
-/** Takes the text in pieces as they come, cut anywhere. */
-export function makeParser(dispatch) {
+/** Takes the text in pieces as they come, cut anywhere. *reached* gets an id that came without an event. */
+export function makeParser(dispatch, reached = () => {}) {
+  let told = '';
   let rest = '';
   let id = '';
   let name = '';
@@ -35,6 +36,8 @@ export function makeParser(dispatch) {
   const line = (text) => {
     if (text === '') {
       if (data.length) dispatch({ id, name: name || 'message', data: data.join('\n') });
+      else if (id !== told) reached(id);
+      told = id;
       name = '';
       data = [];
       return;

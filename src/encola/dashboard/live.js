@@ -11,10 +11,11 @@ import { readEvents } from './events.js';
 
 /** The service's heartbeat comes every 15 s; two missed and the line is dead. */
 const SILENCE_MS = 35_000;
-const LOOK_MS = 2000;
 const PAUSES_MS = [500, 1000, 2000, 4000, 8000];
 /** A tab that is looked away from for a moment keeps its line. */
 const HIDDEN_MS = 20_000;
+/** After a longer rest loading anew is less than all that happened meanwhile. */
+const LONG_REST_MS = 60_000;
 
 const listeners = { events: new Set(), reload: new Set(), status: new Set() };
 let status = 'connecting';
@@ -26,6 +27,13 @@ let failures = 0;
 let buffer = [];
 let frame = 0;
 let hiding = 0;
+let restedAt = 0;
+let needed = () => false;
+
+/** While *wanted* says so, a hidden tab keeps its line: somebody waits to be told of something. */
+export function keepWhile(wanted) {
+  needed = wanted;
+}
 
 /**
  * @param {'events'|'reload'|'status'} what `events` gets a list of events, oldest first
@@ -62,6 +70,7 @@ async function connect() {
   line?.abort.abort();
   const mine = { abort: new AbortController(), retry: 0 };
   line = mine;
+  if (status === 'paused' && Date.now() - restedAt > LONG_REST_MS) lastId = null;
   if (status !== 'connecting') become('reconnecting');
   try {
     await readEvents('/events', {
@@ -70,24 +79,12 @@ async function connect() {
       opened: () => { failures = 0; heardAt = Date.now(); become('live'); },
       heard: () => { heardAt = Date.now(); },
       event: take,
+      reached: (id) => { lastId = id; },
     });
-  } catch (error) {
-    // Told below: for the reader of the page it is the same as an end.
-    if (error.status === 404 && line === mine) return look(mine);
+  } catch {
+    // For the reader of the page it is the same as an end.
   }
   if (line === mine) again(mine);
-}
-
-/** A service without a stream is asked again and again: everything shown is loaded anew. */
-async function look(mine) {
-  const reached = await fetch('/health').then((answer) => answer.ok, () => false);
-  if (line !== mine) return;
-  if (reached) {
-    heardAt = Date.now();
-    become('live');
-    listeners.reload.forEach((run) => run());
-  } else become('reconnecting');
-  mine.retry = setTimeout(() => look(mine), LOOK_MS);
 }
 
 function again(mine) {
@@ -99,6 +96,7 @@ function again(mine) {
 }
 
 function rest() {
+  restedAt = Date.now();
   clearTimeout(line?.retry);
   line?.abort.abort();
   line = null;
@@ -117,13 +115,14 @@ function lookForSilence() {
 
 function hiddenOrShown() {
   clearTimeout(hiding);
-  if (document.hidden) hiding = setTimeout(rest, HIDDEN_MS);
+  if (document.hidden) hiding = setTimeout(() => (needed() ? hiddenOrShown() : rest()), HIDDEN_MS);
   else if (status === 'paused' && !stopped) connect();
 }
 
 function take({ id, name, data }) {
-  if (name === 'gap') {
-    lastId = id || lastId;
+  if (name === 'gap' || (name === 'hello' && lastId === null)) {
+    // What was loaded before this moment may be older than where the stream begins.
+    lastId = id;
     buffer = [];
     listeners.reload.forEach((run) => run());
     return;

@@ -5,7 +5,7 @@
 import { h } from './dom.js';
 import { icon } from './icons.js';
 import { t } from './i18n.js';
-import { listen } from './live.js';
+import { keepWhile, listen } from './live.js';
 import { notify } from './notices.js';
 import { link } from './router.js';
 import { isFinished } from './states.js';
@@ -19,6 +19,7 @@ export function watch(id, type) {
 }
 
 export function startWatching() {
+  keepWhile(() => watched.size > 0);
   listen('events', (events) => {
     for (const event of events) {
       if (watched.has(event.task_id) && isFinished(event.state)) ended(event);

@@ -47,7 +47,7 @@ export function taskCard(task, refreshed) {
     parts.badge.update(next.state);
     setText(parts.type, typeName(next.type));
     updateMoment(parts.time, next.created_at);
-    parts.progress.update(isFinished(next.state) ? null : next.progress);
+    parts.progress.update(isFinished(next.state) ? null : next.progress, { since: next.started_at });
     parts.input.update(next.input);
     parts.input.element.hidden = !parts.progress.element.hidden;
     setText(parts.error, next.error ?? '');

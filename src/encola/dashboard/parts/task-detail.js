@@ -42,7 +42,7 @@ export function taskDetail(id, changed = () => {}) {
     if (!type.isConnected) refill(element, body);
     setText(type, typeName(task.type));
     state.update(task.state);
-    progress.update(task.progress, !isFinished(task.state));
+    progress.update(task.progress, { running: !isFinished(task.state), since: task.started_at });
     progress.element.hidden = !task.progress || task.state === 'SUCCESS';
     draw('buttons', [task.state, task.input], () => taskButtons(task, load));
     draw('error', [task.state, task.error, task.error_code, task.traceback], () => errorSection(task));
