@@ -10,6 +10,8 @@ Every error encola raises on purpose.
     ├── NothingRuns             no REDIS_URL and no running `encola up` in the data folder
     ├── TaskTypeNotFound        no such task type is registered
     ├── TaskNotFound            the id was never accepted, or retention has removed it
+    ├── QueueNotFound           nobody listens to a queue of this name
+    ├── WorkerNotFound          no worker of this id holds a lease
     ├── ScheduleNotFound        no program declares such a schedule
     ├── ScheduleRefused         a schedule that code declares cannot be kept
     ├── TaskFinished            the task has its outcome already
@@ -123,6 +125,27 @@ class TaskNotFound(EncolaError):
         super().__init__(
             f"Unknown task {task_id!r}: it was never accepted, or retention removed it."
         )
+
+
+class QueueNotFound(EncolaError):
+    """No queue has this name."""
+
+    code = "queue_not_found"
+
+    def __init__(self, queue: str, known: Sequence[str] = ()) -> None:
+        self.queue = queue
+        self.known = sorted(known)
+        super().__init__(f"Unknown queue {queue[:100]!r}. Known queues: {', '.join(self.known)}.")
+
+
+class WorkerNotFound(EncolaError):
+    """No worker has this id."""
+
+    code = "worker_not_found"
+
+    def __init__(self, worker: str) -> None:
+        self.worker = worker
+        super().__init__(f"Unknown worker {worker[:300]!r}: it has left, or its lease ran out.")
 
 
 class ScheduleNotFound(EncolaError):

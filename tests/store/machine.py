@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 )
 from snapshot import Raw, Snapshot, check, check_events, look
 
-from encola.errors import TaskActive, TaskFinished, TaskNotFound
+from encola.errors import TaskActive, TaskFinished, TaskNotFound, WorkerNotFound
 from encola.record import TaskState
 from encola.store import (
     Acceptance,
@@ -235,6 +235,9 @@ class QueueMachine(RuleBasedStateMachine):
 
         assert reply.acceptance is Acceptance.ACCEPTED
         self.accepted.add(task.id)
+        if f"type:{task.type}" in self.before.paused:
+            assert self.look().records[task.id].place == "ready"
+            return
         holder.held[task.id] = 1
         self.grants.append(Grant(task.id, 1))
 
@@ -339,7 +342,9 @@ class QueueMachine(RuleBasedStateMachine):
 
         assert claim.known == self.is_known(one)
         assert claim.known or after.records == self.before.records
+        assert claim.drains == (claim.known and f"worker:{one.name}" in self.before.paused)
         taken = [after.records[message.id] for message in claim.messages]
+        assert not (taken and f"worker:{one.name}" in self.before.paused)
         for record, message in zip(taken, claim.messages, strict=True):
             before = self.before.records.get(record.id)
             self._may_be_claimed(before, record.id)
@@ -347,10 +352,12 @@ class QueueMachine(RuleBasedStateMachine):
             assert message.token == (before.token if before else 0) + 1
             assert message.message.decode() == record.fields["m"]
             assert f"queue:{record.queue}" not in self.before.paused
+            assert f"type:{record.type}" not in self.before.paused
+        self.seen["held by a claim"] += len(self._held(after) - self._held(self.before))
         assert len(taken) <= n
         ranks = [(record.step, order.index(record.queue)) for record in taken]
         assert ranks == sorted(ranks)
-        if claim.known and len(taken) < n:
+        if claim.known and len(taken) < n and not claim.drains:
             self._nothing_is_left(after)
         self.seen["lost reply of a claim"] += bool(lost and taken)
         self.seen["adopted by a claim"] += len(after.records) - len(self.before.records)
@@ -751,15 +758,50 @@ class QueueMachine(RuleBasedStateMachine):
 
         assert changed == ((f"queue:{queue}" in self.before.paused) != on)
 
+    @rule(
+        name=st.sampled_from(["email", "file", "tasks.stock"]),
+        on=st.sampled_from([True, False, False]),
+        limit=st.sampled_from([1, 500]),
+    )
+    def pause_type(self, name: str, on: bool, limit: int) -> None:
+        changed, left = self.run(self.verbs.pause_type(name, on=on, limit=limit))
+        after = self.look()
+        held = [task_id for task_id in self._held(after) if after.records[task_id].type == name]
+
+        assert changed == ((f"type:{name}" in self.before.paused) != on)
+        assert (f"type:{name}" in after.paused) == on
+        self.seen["given back to its queue"] += len(self._held(self.before) - self._held(after))
+        if not on:
+            assert left == len(held)
+            assert (f"resuming:{name}" in after.paused) == bool(left)
+
+    @rule(worker=workers, on=st.sampled_from([True, False, False]))
+    def drain_worker(self, worker: int, on: bool) -> None:
+        name = self.workers[worker].name
+        outcome: object
+        try:
+            outcome = self.run(self.verbs.drain(name, on=on))
+        except WorkerNotFound:
+            outcome = "unknown"
+
+        is_changed = (f"worker:{name}" in self.before.paused) != on
+        assert outcome == (is_changed if name in self.before.workers else "unknown")
+
+    def _held(self, found: Snapshot) -> set[str]:
+        return {task_id for ids in found.held.values() for task_id in ids}
+
     @rule(queue=queues, limit=st.integers(1, 3))
     def purge(self, queue: str, limit: int) -> None:
-        waiting = set(self.before.entries())
+        waiting = set(self.before.entries()) | self._held(self.before)
         if len(waiting) < 5:
             return
-        self.run(self.verbs.purge(queue, limit))
+        taken = self.run(self.verbs.purge(queue, limit))
         after = self.look()
 
-        for entry in waiting - set(after.entries()):
+        gone = waiting - set(after.entries()) - self._held(after)
+        assert len(gone) <= taken <= limit
+        self.seen["purged while held"] += len(gone & self._held(self.before))
+        for entry in gone:
             if entry.startswith("{"):
                 self.purged.add(self.envelopes[entry])
             else:
@@ -837,6 +879,8 @@ class QueueMachine(RuleBasedStateMachine):
     def drain(self) -> None:
         for queue in QUEUES:
             self.run(self.verbs.pause(queue, on=False))
+        for name in ("email", "file", "tasks.stock"):
+            self.run(self.verbs.pause_type(name, on=False, limit=1))
         # Of two sweeps, one is not too soon after the last, whatever the clock has done.
         for _ in range(2):
             self.step_clock(self.clock + 1000)

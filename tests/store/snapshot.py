@@ -104,6 +104,10 @@ class Snapshot:
     workers: dict[str, float] = field(default_factory=dict)
     inboxes: dict[str, list[str]] = field(default_factory=dict)
     paused: set[str] = field(default_factory=set)
+    held: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Type, a unit separator, queue -> id -> order."""
+    holds: set[str] = field(default_factory=set)
+    counts: dict[str, int] = field(default_factory=dict)
     indexes: dict[str, dict[str, str]] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
     events: list[tuple[str, dict[str, str]]] = field(default_factory=list)
@@ -150,6 +154,12 @@ def look(client: redis.Redis, keys: Keys, events_from: str = "-") -> Snapshot:
             found.events = [(entry, _pairs(fields)) for entry, fields in value]
         elif own == "done":
             found.done = [fields[1] for _, fields in value]
+        elif own.startswith("held:"):
+            found.held[own[5:]] = {member: float(score) for member, score in _pairs(value).items()}
+        elif own == "held":
+            found.holds = set(value)
+        elif own == "counts":
+            found.counts = {field: int(number) for field, number in _pairs(value).items()}
         elif own == "paused":
             found.paused = set(value)
         elif own == "meta":
@@ -188,6 +198,7 @@ def check(found: Snapshot, keys: Keys) -> None:
         _check_place(record, places[record.id], found, keys)
         _check_fields(record)
     _check_indexes(found)
+    _check_counts(found)
     assert found.schedules.keys() == found.plans.keys(), "a schedule without its plan"
     assert found.ran.keys() <= found.schedules.keys(), "runs of a schedule that there is not"
 
@@ -199,6 +210,9 @@ def _places(found: Snapshot, keys: Keys) -> defaultdict[str, list[str]]:
         for entry in entries:
             if not entry.startswith("{"):
                 places[entry].append(f"ready {name}")
+    for name, ids in found.held.items():
+        for task_id in ids:
+            places[task_id].append(f"held {name}")
     for task_id in found.delayed:
         places[task_id].append("delayed")
     for task_id in found.dead:
@@ -214,6 +228,11 @@ def _check_place(record: Raw, actual: list[str], found: Snapshot, keys: Keys) ->
         case "ready":
             expected = [f"ready {keys.ready(record.queue, record.step)}"]
             states = {TaskState.PENDING, TaskState.RETRY}
+        case "held":
+            expected = [f"held {record.type}\x1f{record.queue}"]
+            states = {TaskState.PENDING, TaskState.RETRY}
+            words = {f"type:{record.type}", f"resuming:{record.type}"}
+            assert words & found.paused, f"{record.id} is held, and nobody paused its type"
         case "delayed":
             expected = ["delayed"]
             states = {TaskState.SCHEDULED, TaskState.RETRY}
@@ -267,6 +286,18 @@ def _check_indexes(found: Snapshot) -> None:
 
     finished = Counter(record.id for record in found.records.values() if record.finished)
     assert not finished - Counter(found.done), "a finished record that retention cannot find"
+
+
+def _check_counts(found: Snapshot) -> None:
+    expected: Counter[str] = Counter()
+    for record in found.records.values():
+        prefix = f"{record.type}\x1f{record.queue}\x1f"
+        expected[prefix + record.state] += 1
+        if record.place == "delayed":
+            expected[prefix + "delayed"] += 1
+
+    assert {name: n for name, n in found.counts.items() if n} == expected
+    assert found.holds == set(found.held), "what is held is not registered, or nothing is left"
 
 
 def check_events(events: list[tuple[str, dict[str, str]]], states: dict[str, TaskState]) -> None:

@@ -27,6 +27,7 @@ from encola.errors import (
     TaskActive,
     TaskFinished,
     TaskNotFound,
+    WorkerNotFound,
 )
 from encola.record import to_ms
 from encola.store import (
@@ -56,6 +57,9 @@ PERMANENT = (
     "encola:events",
     "encola:done",
     "encola:paused",
+    "encola:counts",
+    "encola:held",
+    "encola:held:*",
     "encola:types",
     "encola:t:*",
     "encola:leased:*",
@@ -180,7 +184,8 @@ def bench(store: Store) -> Bench:
 
 def new(task_id: str, **values: Any) -> NewTask:
     message = b'{"task":"tasks.mail"}\n[[],{},{}]'
-    return NewTask(task_id, message, values.pop("queue", "encola"), "email", **values)
+    queue, type_name = values.pop("queue", "encola"), values.pop("type", "email")
+    return NewTask(task_id, message, queue, type_name, **values)
 
 
 # --- enqueue ------------------------------------------------------------------
@@ -359,6 +364,111 @@ def test_a_paused_queue_is_left_alone(bench: Bench) -> None:
     assert bench.do(bench.verbs.pause("encola", on=False)) is True
     assert bench.client.llen(bench.keys.wake("encola")) == 1
     assert bench.claimed() == ["a"]
+
+
+def test_a_paused_type_waits_and_holds_up_no_other(bench: Bench) -> None:
+    """Its tasks are set aside as they come up; resumed, they are the first of their queue, in order."""
+    bench.enqueue("a", "b", type="mail")
+    bench.enqueue("c")
+    assert bench.do(bench.verbs.pause_type("mail", on=True)) == (True, 0)
+    assert bench.do(bench.verbs.pause_type("mail", on=True)) == (False, 0)
+    assert bench.claimed() == ["c"]
+    bench.enqueue("d")
+
+    assert bench.do(bench.verbs.pause_type("mail", on=False)) == (True, 0)
+    assert bench.client.llen(bench.keys.wake("encola")) == 1
+    assert bench.claimed() == ["a", "b", "d"]
+
+
+def test_what_is_held_of_a_type_goes_back_in_portions(bench: Bench) -> None:
+    """A million of them stop nobody: the caller goes on, and where it dies the sweep does."""
+    bench.enqueue(*"abcde", type="mail")
+    bench.do(bench.verbs.pause_type("mail", on=True))
+    assert bench.claimed() == []
+
+    assert bench.do(bench.verbs.pause_type("mail", on=False, limit=2)) == (True, 3)
+    assert bench.do(bench.verbs.pause_type("mail", on=False, limit=2)) == (False, 1)
+    bench.later(1000)
+    bench.sweep()
+    assert bench.client.smembers("encola:paused") == set()
+    assert bench.claimed() == [*"abcde"]
+
+
+def test_what_is_held_can_be_cancelled_and_purged(bench: Bench) -> None:
+    bench.enqueue("a", "b", type="mail")
+    bench.enqueue("c", type="mail", queue="files")
+    bench.do(bench.verbs.pause_type("mail", on=True))
+    assert bench.claimed(queues=("encola", "files")) == []
+    bench.do(bench.verbs.cancel("a"))
+
+    assert bench.do(bench.verbs.purge("encola")) == 1
+    assert bench.do(bench.verbs.pause_type("mail", on=False)) == (True, 0)
+    assert bench.claimed(queues=("encola", "files")) == ["c"]
+
+
+def test_a_paused_type_is_not_run_by_the_one_who_accepts_it(bench: Bench) -> None:
+    """What the API would run itself waits on its queue too."""
+    bench.do(bench.verbs.pause_type("mail", on=True))
+    bench.register("api")
+    bench.enqueue("a", type="mail", lease_to="api")
+
+    assert bench.do(bench.verbs.start("a", 1)) is Start.REFUSED
+    assert bench.client.lrange("encola", 0, -1) == [b"a"]
+
+
+def test_a_draining_worker_gets_nothing_and_knows_it(bench: Bench) -> None:
+    """And takes the wake-up token from nobody. It keeps what it has; when it leaves, it is forgotten."""
+    token = bench.running("a")
+    bench.enqueue("b")
+    bench.client.delete(bench.keys.wake("encola"))
+    assert bench.do(bench.verbs.drain("w", on=True)) is True
+    assert bench.do(bench.verbs.drain("w", on=True)) is False
+    claim = bench.do(bench.verbs.claim("w", 1, ["encola"]))
+
+    assert (claim.known, claim.drains, claim.messages) == (True, True, [])
+    assert bench.client.llen(bench.keys.wake("encola")) == 1
+    assert bench.do(bench.verbs.heartbeat("w", LEASE_MS, [("a", token)])).drains is True
+    assert bench.claimed(worker="other") == ["b"]
+    assert bench.do(bench.verbs.settle("a", token, "SUCCESS", b"1")) is Settled.WRITTEN
+    assert bench.do(bench.verbs.drain("w", on=False)) is True
+    assert bench.do(bench.verbs.heartbeat("w", LEASE_MS)).drains is False
+    bench.do(bench.verbs.drain("w", on=True))
+    bench.do(bench.verbs.leave("w"))
+    assert bench.client.smembers("encola:paused") == set()
+    with pytest.raises(WorkerNotFound):
+        bench.do(bench.verbs.drain("w", on=True))
+
+
+def test_a_lost_worker_that_drained_is_forgotten(bench: Bench) -> None:
+    bench.register("w")
+    bench.do(bench.verbs.drain("w", on=True))
+    bench.sweep()
+    for _ in range(12):
+        bench.later(3_000)
+        bench.sweep()
+
+    assert bench.client.smembers("encola:paused") == set()
+
+
+def test_statistics_say_why_tasks_failed_and_what_crashed(bench: Bench) -> None:
+    """One counter a cause; a code that is too long to be one is "other"."""
+    codes = ["mail_refused", "mail_refused", "x" * 65, ""]
+    for number, code in enumerate(codes):
+        token = bench.running(f"f{number}")
+        bench.do(bench.verbs.settle(f"f{number}", token, "FAILURE", b"{}", error_code=code))
+    bench.do(bench.verbs.release([("c", bench.running("c"))], crashed=True))
+    counted: dict[str, int] = {}
+    for key in bench.client.keys("encola:stats:*"):
+        for name, number in bench.client.hgetall(key).items():
+            word = name.decode().split("\x1f")[2]
+            counted[word] = counted.get(word, 0) + int(number)
+
+    assert (counted["error:mail_refused"], counted["error:other"], counted["error:failed"]) == (
+        2,
+        1,
+        1,
+    )
+    assert counted["crashed"] == 1
 
 
 def test_a_wake_up_token_is_there_while_work_is_left(bench: Bench) -> None:

@@ -283,9 +283,47 @@ MUTANTS = [
     Mutant(
         "claim does not look at pauses",
         "claim",
-        "if redis.call('SISMEMBER', PAUSED, 'queue:' .. ARGV[a]) == 0 then",
+        "if not paused['queue:' .. ARGV[a]] then",
         "if true then",
     ),
+    Mutant(
+        "claim does not look at paused types",
+        "claim",
+        "if paused['type:' .. rec.type] then",
+        "if false then",
+    ),
+    Mutant(
+        "claim does not look whether it drains",
+        "claim",
+        "if paused['worker:' .. worker] then",
+        "if false then",
+    ),
+    Mutant(
+        "what is held has no place of its own",
+        "_record",
+        "  redis.call('ZADD', held_key(rec), rec.n, rec.id)\n",
+        "",
+    ),
+    Mutant(
+        "what is held stays held when it is cancelled",
+        "_record",
+        "  elseif rec.place == 'held' then\n    leave_held(rec)\n",
+        "",
+    ),
+    Mutant(
+        "a resumed type is forgotten before all is back",
+        "_held",
+        "if left == 0 then",
+        "if true then",
+    ),
+    Mutant(
+        "a state is left without being counted down",
+        "_record",
+        "      tally(rec, rec.state, -1)\n",
+        "",
+    ),
+    Mutant("promoting does not count down", "_record", "      tally(rec, 'delayed', -1)\n", ""),
+    Mutant("pruning does not count down", "prune", "  untally(rec)\n", ""),
     # Counting and ending.
     Mutant("crashes without end", "_record", "if rec.crashes >= MAX_CRASHES then", "if false then"),
     Mutant(
@@ -369,8 +407,8 @@ MUTANTS = [
     Mutant(
         "the old state stays in its index",
         "_record",
-        "if rec.state then redis.call('ZREM'",
-        "if false then redis.call('ZREM'",
+        "redis.call('ZREM', index_key(rec.tenant, 'state', rec.state), rec.id)",
+        "",
     ),
     Mutant(
         "a promotion without an event",

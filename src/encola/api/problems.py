@@ -23,6 +23,7 @@ from ..errors import (
     InvalidQueue,
     InvalidTaskId,
     NothingRuns,
+    QueueNotFound,
     StoreError,
     StoreFull,
     TaskActive,
@@ -30,6 +31,7 @@ from ..errors import (
     TaskNotFound,
     TaskTypeNotFound,
     TooLarge,
+    WorkerNotFound,
 )
 from ..reports.shelf import ReportNotFound
 from .language import choose_language, say
@@ -40,6 +42,8 @@ logger = logging.getLogger(__name__)
 STATUSES: Final[tuple[tuple[type[EncolaError], int], ...]] = (
     (TaskNotFound, 404),
     (InvalidTaskId, 404),
+    (QueueNotFound, 404),
+    (WorkerNotFound, 404),
     (ReportNotFound, 404),
     (TaskTypeNotFound, 422),
     (InvalidInput, 422),

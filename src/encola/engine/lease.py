@@ -82,6 +82,9 @@ class Lease:
         self.slots = slots
         self.held: dict[str, Held] = {}
         self.queues: list[str] = []
+        self.is_draining = False
+        """Told to take nothing more: it ends what it runs, and stays."""
+        self.started_ms = round(time.time() * 1000)
         self.rate = 0.0
         """Messages ended a second, smoothed."""
         self.kill_child: Callable[[Any], None] = lambda request: None
@@ -111,7 +114,7 @@ class Lease:
     @property
     def is_hungry(self) -> bool:
         """Whether to claim now: a slot is free, or half of what it may hold; not for each task that ends."""
-        return self.room >= max(1, self.limit // 2)
+        return not self.is_draining and self.room >= max(1, self.limit // 2)
 
     @property
     def sweep_seconds(self) -> float:
@@ -163,6 +166,7 @@ class Lease:
                 return
             # Counted from before the call: the store's clock started no later.
             self._renewed_at = asked_at
+            self.drain(on=renewal.drains)
             for task_id in renewal.lost:
                 held_now = self.held.get(task_id)
                 if held_now is not None:
@@ -229,6 +233,15 @@ class Lease:
         if waiting:
             self.release(waiting)
 
+    def drain(self, *, on: bool = True) -> None:
+        """Takes nothing more and gives back what has not begun; or takes tasks again."""
+        if on == self.is_draining:
+            return
+        self.is_draining = on
+        logger.warning("This worker %s.", "drains" if on else "takes tasks again")
+        if on:
+            self.release_unstarted()
+
     def stop_task(self, task_id: str) -> None:
         """Stops the child that runs a task which is no longer ours. TERM, then KILL."""
         held = self.held.pop(task_id, None)
@@ -275,6 +288,7 @@ class Lease:
                 "queues": self.queues,
                 "slots": self.slots,
                 "held": len(self.held),
+                "started_ms": self.started_ms,
             }
         ).decode()
 

@@ -289,6 +289,9 @@ class Channel(kombu_redis.Channel):
             # The lease ran out while nothing was running: come back under it.
             self.lease.renew()
             raise Empty
+        if claim.drains:
+            self.lease.drain()
+            raise Empty
         # All are noted before the first is delivered: an error on the way must
         # not leave one that nobody renews.
         for message in claim.messages:

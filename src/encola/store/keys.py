@@ -29,6 +29,8 @@ FIXED: Final = (
     "paused",
     "types",
     "schedules",
+    "counts",
+    "held",
 )
 
 #: About so many events are kept in the stream.
@@ -74,6 +76,10 @@ class Keys:
     def ran(self, schedule_id: str) -> str:
         """The last runs of a schedule."""
         return f"{self.prefix}ran:{schedule_id}"
+
+    def held(self, type_name: str, queue: str) -> str:
+        """Tasks of a paused type that came up on a queue."""
+        return f"{self.prefix}held:{type_name}\x1f{queue}"
 
     def wake(self, queue: str) -> str:
         return f"{self.prefix}wake:{queue}"

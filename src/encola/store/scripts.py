@@ -17,7 +17,15 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, Final, Generic, TypeVar
 
-from ..errors import InvalidQueue, InvalidTaskId, StoreFull, TaskActive, TaskFinished, TaskNotFound
+from ..errors import (
+    InvalidQueue,
+    InvalidTaskId,
+    StoreFull,
+    TaskActive,
+    TaskFinished,
+    TaskNotFound,
+    WorkerNotFound,
+)
 from ..record import MAX_ID_BYTES
 from .keys import Keys
 
@@ -57,7 +65,12 @@ class Library:
     #: All but these may run when the server is out of memory, so that a
     #: full server can still finish, and so forget, what it has.
     REFUSED_WHEN_FULL: Final = frozenset({"enqueue", "fire"})
-    ADOPTING: Final = frozenset({"claim", "sweep"})
+    #: Script -> the shared parts it needs besides ``_record``.
+    NEEDS: Final[dict[str, tuple[str, ...]]] = {
+        "claim": ("_adopt",),
+        "sweep": ("_adopt", "_held"),
+        "pause": ("_held",),
+    }
 
     def __init__(self, clock: str | None = None, overrides: dict[str, str] | None = None) -> None:
         self._clock = clock if clock is not None else _read("_clock")
@@ -68,9 +81,7 @@ class Library:
         if name not in self._scripts:
             parts = ["#!lua" if name in self.REFUSED_WHEN_FULL else "#!lua flags=allow-oom"]
             parts += [self._clock, self._text("_record")]
-            if name in self.ADOPTING:
-                parts.append(self._text("_adopt"))
-            parts.append(self._text(name))
+            parts += [self._text(part) for part in (*self.NEEDS.get(name, ()), name)]
             source = "\n".join(parts)
             sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
             self._scripts[name] = Script(name, source, sha)
@@ -157,6 +168,8 @@ class Claim:
     next_due_ms: int = -1
     """Until the next delayed task is due; -1: there is none."""
     messages: list[Claimed] = field(default_factory=list[Claimed])
+    drains: bool = False
+    """It was told to take nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +179,8 @@ class Renewal:
     """Tasks leased to the worker; more than it holds: a reply was lost, resync."""
     lost: dict[str, str] = field(default_factory=dict[str, str])
     """id -> state, of what it holds and no longer owns ('' when the record has gone)."""
+    drains: bool = False
+    """It is to take nothing more."""
 
 
 class Start(enum.IntEnum):
@@ -253,8 +268,9 @@ class Verbs:
         def decode(reply: list[Any]) -> Renewal:
             if not reply[0]:
                 return Renewal(known=False)
-            rest = [value.decode() for value in reply[2:]]
-            return Renewal(True, reply[1], dict(zip(rest[::2], rest[1::2], strict=True)))
+            rest = [value.decode() for value in reply[3:]]
+            lost = dict(zip(rest[::2], rest[1::2], strict=True))
+            return Renewal(True, reply[1], lost, bool(reply[2]))
 
         return self.call("heartbeat", argv, decode)
 
@@ -359,7 +375,32 @@ class Verbs:
         return self.call("retry", [task_id], decode)
 
     def pause(self, queue: str, *, on: bool) -> Call[bool]:
-        return self.call("pause", [f"queue:{queue}", int(on), queue], bool)
+        """Pauses or resumes a queue; True when it was not so already."""
+        return self.call("pause", ["queue", queue, int(on), 0], lambda reply: bool(reply[0]))
+
+    def pause_type(self, name: str, *, on: bool, limit: int = 2000) -> Call[tuple[bool, int]]:
+        """
+        Pauses or resumes a task type: (it was not so already, tasks that are still held).
+
+        Resuming gives back up to *limit*; call again while some are left.
+        """
+        argv: list[Argument] = ["type", name, int(on), limit]
+        return self.call("pause", argv, lambda reply: (bool(reply[0]), int(reply[1])))
+
+    def drain(self, worker: str, *, on: bool) -> Call[bool]:
+        """
+        Lets a worker take nothing more, or again; True when it was not so already.
+
+        Raises, on decoding:
+            WorkerNotFound
+        """
+
+        def decode(reply: list[int]) -> bool:
+            if reply[0] == -1:
+                raise WorkerNotFound(worker)
+            return bool(reply[0])
+
+        return self.call("pause", ["worker", worker, int(on), 0], decode)
 
     def purge(self, queue: str, limit: int = 1000) -> Call[int]:
         return self.call("purge", [queue, limit], int)
@@ -415,6 +456,8 @@ def decode_claim(reply: list[Any]) -> Claim:
     """The reply of ``claim.lua``; the transport reads it off its own connection."""
     if not reply[0]:
         return Claim(known=False)
+    if reply[0] == 2:
+        return Claim(known=True, drains=True)
     messages = [
         Claimed(r[0].decode(), int(r[1]), r[2].decode(), int(r[3]), int(r[4]), r[5])
         for r in reply[2:]

@@ -7,9 +7,12 @@
 --   4 workers  zset    worker -> lease_until_ms
 --   5 events   stream  every change of every task
 --   6 done     stream  ids by the time they finished; retention reads its head
---   7 paused   set     "queue:<name>", "type:<name>"
+--   7 paused   set     "queue:<name>", "type:<name>", "worker:<id>" (drains);
+--                      "resuming:<type>": what is held of it is on its way back
 --   8 types    hash    name on the wire -> task type
 --   9 schedules zset   schedule id -> when it is due next, ms
+--  10 counts   hash    "<type>\31<queue>\31<state>" -> records; "…\31delayed" -> those that wait for a time
+--  11 held     set     "<type>\31<queue>" where tasks are held
 -- ARGV, the first four of every script:
 --   1 prefix of our own keys   2 prefix of the ready lists
 --   3 events kept (about)      4 milliseconds that statistics are kept
@@ -21,6 +24,7 @@
 --   <prefix>leased:<worker>    set     ids under the worker's lease
 --   <prefix>worker:<worker>    string  JSON: what the worker says of itself
 --   <prefix>inbox:<worker>     list    "<token> <id>" to stop at once
+--   <prefix>held:<type>\31<queue>  zset  id -> order: a paused type's tasks that came up to be claimed
 --   <prefix>wake:<queue>       list    at most one token: there is work
 --   <prefix>i:<tenant>:...     the indexes
 --   <prefix>idem:<tenant>:<k>  string  idempotency key -> id
@@ -36,7 +40,7 @@ local P, LP = ARGV[1], ARGV[2]
 local EVENTS_KEPT, STATS_MS = tonumber(ARGV[3]), tonumber(ARGV[4])
 local META, DELAYED, DEAD, WORKERS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local EVENTS, DONE, PAUSED, TYPES = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
-local SCHEDULES = KEYS[9]
+local SCHEDULES, COUNTS, HELD = KEYS[9], KEYS[10], KEYS[11]
 local STEPS = {0, 3, 6, 9}
 local FINISHED = {SUCCESS = true, FAILURE = true, REVOKED = true}
 -- The third lost child or worker parks a task: two may be bad luck, three are the task.
@@ -91,10 +95,19 @@ local function emit(rec, extra, value)
   redis.call('XADD', EVENTS, 'MAXLEN', '~', EVENTS_KEPT, '*', unpack(fields))
 end
 
+-- How many records of a type and queue are in a state, or wait for a time.
+local function tally(rec, what, by)
+  redis.call('HINCRBY', COUNTS, rec.type .. '\31' .. rec.queue .. '\31' .. what, by)
+end
+
 local function set_state(rec, state)
   if rec.state ~= state then
-    if rec.state then redis.call('ZREM', index_key(rec.tenant, 'state', rec.state), rec.id) end
+    if rec.state then
+      redis.call('ZREM', index_key(rec.tenant, 'state', rec.state), rec.id)
+      tally(rec, rec.state, -1)
+    end
     redis.call('ZADD', index_key(rec.tenant, 'state', state), rec.n, rec.id)
+    tally(rec, state, 1)
     rec.state = state
   end
 end
@@ -134,6 +147,14 @@ local function bucket(ms)
   return k
 end
 
+-- Of a paused type: it waits apart, so that it stands in nobody's way.
+local function held_key(rec) return P .. 'held:' .. rec.type .. '\31' .. rec.queue end
+
+local function leave_held(rec)
+  redis.call('ZREM', held_key(rec), rec.id)
+  if redis.call('EXISTS', held_key(rec)) == 0 then redis.call('SREM', HELD, rec.type .. '\31' .. rec.queue) end
+end
+
 -- Leaves the place it is in. What stays behind in a very long ready list is
 -- skipped by claim, which asks the record (field pl) and not the list.
 local function leave_place(rec)
@@ -141,6 +162,9 @@ local function leave_place(rec)
     redis.call('SREM', P .. 'leased:' .. rec.worker, rec.id)
   elseif rec.place == 'delayed' then
     redis.call('ZREM', DELAYED, rec.id)
+    tally(rec, 'delayed', -1)
+  elseif rec.place == 'held' then
+    leave_held(rec)
   elseif rec.place == 'dead' then
     redis.call('ZREM', DEAD, rec.id)
   elseif rec.place == 'ready' then
@@ -149,7 +173,7 @@ local function leave_place(rec)
   end
 end
 
--- The next four put a record into a place; whoever calls them has taken it out of the last.
+-- The next five put a record into a place; whoever calls them has taken it out of the last.
 -- With the lease goes the next delivery (nx, nd) that its attempt may have asked for: it is that attempt's alone.
 local function to_ready(rec, at_head)
   local list = ready_key(rec.queue, rec.priority)
@@ -161,8 +185,17 @@ local function to_ready(rec, at_head)
   wake(rec.queue)
 end
 
+-- In the order in which it was accepted.
+local function to_held(rec)
+  redis.call('ZADD', held_key(rec), rec.n, rec.id)
+  redis.call('SADD', HELD, rec.type .. '\31' .. rec.queue)
+  redis.call('HSET', rec.key, 'pl', 'held')
+  rec.place = 'held'
+end
+
 local function to_delayed(rec, due)
   redis.call('ZADD', DELAYED, due, rec.id)
+  tally(rec, 'delayed', 1)
   set_state(rec, delayed_state(rec))
   redis.call('HSET', rec.key, 'st', rec.state, 'pl', 'delayed', 'du', due)
   redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph', 'nx', 'nd')
@@ -186,6 +219,14 @@ local function close_attempt(rec, outcome)
     before = string.match(before, '%],(%[.*)$', #before - math.floor(MAX_ATTEMPTS_BYTES / 2)) or nil
   end
   redis.call('HSET', rec.key, 'at', before and (before .. ',' .. entry) or entry)
+end
+
+-- A failure's code as the statistics have it: short, and of a bounded number of kinds a minute.
+local function error_word(code)
+  local key = P .. 'stats:' .. math.floor(NOW / 60000)
+  if code == '' then return 'failed' end
+  if #code > 64 or redis.call('HLEN', key) > 10000 then return 'other' end
+  return (string.gsub(code, '%c', ' '))
 end
 
 -- Settled, or dead: nothing will run it again but a person.
@@ -212,6 +253,7 @@ local function to_finished(rec, state, field, value, code, dead)
   redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph', 'rd', 'du', 'nx', 'nd', 'an', dead and 'du' or 'pl')
   redis.call('XADD', DONE, '*', 'i', rec.id)
   local counters = {state}
+  if state == 'FAILURE' then counters[2] = 'error:' .. error_word(code) end
   if rec.started then
     counters[#counters + 1] = 'r' .. bucket(NOW - rec.started)
     if rec.ready_since then counters[#counters + 1] = 'w' .. bucket(rec.started - rec.ready_since) end
@@ -233,6 +275,7 @@ local function crashed(rec)
   leave_place(rec)
   if rec.started then rec.crashes = redis.call('HINCRBY', rec.key, 'c', 1) end
   close_attempt(rec, 'crashed')
+  if rec.started then count(rec, {'crashed'}) end
   if rec.crashes >= MAX_CRASHES then
     park(rec, 'worker_lost', 'The worker was lost ' .. rec.crashes .. ' times while this task ran.')
     return true
@@ -310,6 +353,7 @@ local function promote(limit)
     redis.call('ZREM', DELAYED, id)
     local rec = load(id)
     if rec then
+      tally(rec, 'delayed', -1)
       to_ready(rec, false)
       redis.call('HDEL', rec.key, 'du')
       emit(rec)

@@ -1,24 +1,33 @@
 -- Takes up to n messages for a worker and puts them under its lease.
 --
 -- ARGV from 5: worker, n, then the queues in the order to look
--- Returns {0} when the worker is unknown or its lease ran out: register first.
+-- Returns {0} when the worker is unknown or its lease ran out: register first. {2}: it drains, and gets nothing.
 -- Else {1, ms until the next delayed task is due (-1: none), then one entry a task:
 --   {id, token, queue, failed attempts, crashes, message}}
 -- Reads ready lists by priority first, then by queue. Skips what was cancelled
--- (the record knows its place) and leaves paused queues alone. At most n + 100
--- entries are taken off the lists.
+-- (the record knows its place), leaves paused queues alone, and holds the tasks of
+-- paused types apart. At most n + 100 entries are taken off the lists.
 local worker, n = ARGV[5], tonumber(ARGV[6])
 local lease_until = redis.call('ZSCORE', WORKERS, worker)
 if not lease_until or tonumber(lease_until) < NOW then return {0} end
 
+local paused = {}
+for _, name in ipairs(redis.call('SMEMBERS', PAUSED)) do paused[name] = true end
+if paused['worker:' .. worker] then
+  -- The token that it came by is somebody else's to follow.
+  for a = 7, #ARGV do wake(ARGV[a]) end
+  return {2}
+end
+
 promote(100)
 local queues = {}
 for a = 7, #ARGV do
-  if redis.call('SISMEMBER', PAUSED, 'queue:' .. ARGV[a]) == 0 then queues[#queues + 1] = ARGV[a] end
+  if not paused['queue:' .. ARGV[a]] then queues[#queues + 1] = ARGV[a] end
 end
 
 local out, budget = {1, -1}, n + 100
 local function take(rec)
+  if paused['type:' .. rec.type] then return to_held(rec) end
   to_leased(rec, worker)
   out[#out + 1] = {rec.id, rec.token, rec.queue, rec.retries, rec.crashes, redis.call('HGET', rec.key, 'm')}
 end
@@ -34,7 +43,7 @@ for _, step in ipairs(STEPS) do
         local rec, due = adopt(entry, queue)
         if rec and place_adopted(rec, due) then
           set_state(rec, 'PENDING')
-          redis.call('HSET', rec.key, 'rd', NOW)
+          redis.call('HSET', rec.key, 'st', 'PENDING', 'rd', NOW)
           emit(rec)
           take(rec)
         end

@@ -4,7 +4,8 @@
 --   id, message (envelope), queue, priority (0-9), type, user, due_ms ('' = now),
 --   idempotency key ('' = none), token ('' or the token of the attempt it is
 --   published from: retry and replace use the id of the task that runs),
---   worker ('' or who holds it from the start: it goes under that lease with token 1, never on a list)
+--   worker ('' or who holds it from the start: it goes under that lease with token 1, never on a list,
+--   unless its type is paused)
 -- Returns {'full', waiting}, {'taken', queue, type of the key there}, or one entry a task:
 --   {1, id, created_ms} accepted | {0, id, created_ms} duplicate: nothing was done, id is the one that is kept
 --   {2, id, 0} kept as the next delivery of the attempt that published it
@@ -40,7 +41,7 @@ for i = 0, tasks - 1 do
   else
     rec = create(id, message, queue, priority, type, user, '')
     if idem_key then redis.call('SET', idem_key, id, 'PX', STATS_MS) end
-    if worker ~= '' then
+    if worker ~= '' and redis.call('SISMEMBER', PAUSED, 'type:' .. type) == 0 then
       set_state(rec, 'PENDING')
       to_leased(rec, worker)
       -- A holder that nobody knows would never be missed: from here on the sweep looks for it.

@@ -14,5 +14,6 @@ for _, id in ipairs(ids) do
   end
 end
 redis.call('ZREM', WORKERS, worker)
+redis.call('SREM', PAUSED, 'worker:' .. worker)
 redis.call('DEL', P .. 'leased:' .. worker, P .. 'worker:' .. worker, P .. 'inbox:' .. worker)
 return #ids

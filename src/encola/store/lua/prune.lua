@@ -12,10 +12,17 @@ local function drop(index, at)
   redis.call('XDEL', index, at)
   if redis.call('XLEN', index) == 0 then redis.call('DEL', index) end
 end
+-- The last record of its kind takes the counter along.
+local function untally(rec)
+  local field = rec.type .. '\31' .. rec.queue .. '\31' .. rec.state
+  if redis.call('HINCRBY', COUNTS, field, -1) <= 0 then redis.call('HDEL', COUNTS, field) end
+end
+
 -- Takes the record out of its place, of every index, and away.
 local function forget(rec)
   leave_place(rec)
   redis.call('ZREM', index_key(rec.tenant, 'state', rec.state), rec.id)
+  untally(rec)
   local at = string.format('%.0f-%s', rec.created, rec.n)
   drop(index_key(rec.tenant, 'all', ''), at)
   drop(index_key(rec.tenant, 'type', rec.type), at)

@@ -1,4 +1,4 @@
--- Cancels what is ready on a queue, up to a limit.
+-- Cancels what is ready on a queue or held there, up to a limit.
 --
 -- ARGV from 5: queue, limit
 -- Returns the number of entries taken off its lists.
@@ -13,6 +13,16 @@ for _, step in ipairs(STEPS) do
     left, taken = left - 1, taken + 1
     local rec = string.sub(entry, 1, 1) ~= '{' and load(entry)
     if rec and rec.place == 'ready' then to_finished(rec, 'REVOKED', 'e', '', 'purged', false) end
+  end
+end
+for _, member in ipairs(redis.call('SMEMBERS', HELD)) do
+  if left > 0 and string.match(member, '\31(.*)$') == queue then
+    for _, id in ipairs(redis.call('ZRANGE', P .. 'held:' .. member, 0, left - 1)) do
+      left, taken = left - 1, taken + 1
+      local rec = load(id)
+      leave_held(rec)
+      to_finished(rec, 'REVOKED', 'e', '', 'purged', false)
+    end
   end
 end
 return taken

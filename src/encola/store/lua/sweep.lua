@@ -6,7 +6,8 @@
 --    every worker gets a full lease to come back before anybody is rescued.
 -- 2. Delayed tasks whose time has come go to their queues.
 -- 3. Envelopes of stock producers that wait at the tail of a list become records.
--- 4. Tasks of workers whose lease ran out go back to the head of their queues
+-- 4. What is held of types that were resumed goes back to its queues.
+-- 5. Tasks of workers whose lease ran out go back to the head of their queues
 --    with a crash counted; a worker with nothing left is forgotten.
 -- Returns {swept (0: another did it just now), promoted, adopted, rescued}
 local lease_ms, limit = tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -46,6 +47,11 @@ for a = 7, #ARGV do
   end
 end
 
+for _, name in ipairs(redis.call('SMEMBERS', PAUSED)) do
+  local type_name = string.match(name, '^resuming:(.*)$')
+  if type_name then give_back(type_name, limit) end
+end
+
 local rescued = 0
 for _, worker in ipairs(redis.call('ZRANGE', WORKERS, '-inf', '(' .. NOW, 'BYSCORE', 'LIMIT', 0, 100)) do
   local leased = P .. 'leased:' .. worker
@@ -60,6 +66,7 @@ for _, worker in ipairs(redis.call('ZRANGE', WORKERS, '-inf', '(' .. NOW, 'BYSCO
   end
   if redis.call('EXISTS', leased) == 0 then
     redis.call('ZREM', WORKERS, worker)
+    redis.call('SREM', PAUSED, 'worker:' .. worker)
     redis.call('DEL', P .. 'worker:' .. worker, P .. 'inbox:' .. worker)
   end
 end
