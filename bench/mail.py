@@ -4,7 +4,7 @@ Mails a second: a connection for each mail, and connections that are kept.
     python bench/mail.py [--mails 3000] [--rounds 3]
 
 Both ways by turns in one run, to a local server that takes everything at once
-(``mail_sink.py``), in the clear and with STARTTLS and a login:
+(``peers/mail_sink.py``), in the clear and with STARTTLS and a login:
 
 - **queue**: the mails wait in the queue; `encola worker` with two children sends them. From
   the first to the last that arrives.

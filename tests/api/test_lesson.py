@@ -11,6 +11,7 @@ from encola.api import app
 from encola.record import TaskState
 from encola.store import run
 from harness import Bench
+from mail_servers import ScriptedServer
 from support import wait_until
 
 # Each request of a client without lifespan runs on an event loop of its own.
@@ -166,6 +167,33 @@ def test_types_describe_themselves(served: Bench) -> None:
     assert "encola" == email["queue"]
     assert ["email", "subject", "body"] == list(email["input_schema"]["properties"])
     assert "message_id" in email["result_schema"]["properties"]
+
+
+def test_a_simple_email_needs_no_worker(served: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The API process sends it; a queued one waits."""
+    from encola.settings import get_settings
+
+    server = ScriptedServer({})
+    with server.beside() as url:
+        monkeypatch.setenv("ENCOLA_SMTP_URL", url)
+        get_settings.cache_clear()
+        queued = submit()
+        task_id = client.post("/tasks/email/simple", json=EMAIL).json()["task_id"]
+        wait_until(
+            lambda: client.get(f"/tasks/{task_id}").json()["state"] == "SUCCESS",
+            description="it is sent",
+        )
+        record = client.get(f"/tasks/{task_id}").json()
+
+    assert ("sent", EMAIL["email"]) == (record["result"]["status"], record["result"]["email"])
+    assert record["attempts"][0]["worker"].startswith("api@")
+    assert [EMAIL["email"]] == [
+        line[4:].decode()
+        for mail in server.mails
+        for line in mail.split(b"\r\n")
+        if line.startswith(b"To: ")
+    ]
+    assert "PENDING" == client.get(f"/tasks/status/{queued}").json()["state"]
 
 
 def test_a_simple_email_that_cannot_be_sent_goes_to_the_queue(

@@ -12,6 +12,7 @@ import datetime as dt
 import hashlib
 import html as html_text
 import re
+import secrets
 from collections.abc import Iterator
 from email import policy
 from email.headerregistry import Address
@@ -78,6 +79,8 @@ def build_message(
     message["To"] = Address("", *split_address(to))
     message["Subject"] = _Subject(check_subject(subject))
     message.set_content(whole(body, "body"), cte=_encoding(body))
+    # One of our own, which nobody can guess: the library would look for it in the whole mail.
+    message.make_alternative(f"=_{secrets.token_hex(16)}")
     page = _page(body) if html is None else whole(html, "HTML")
     message.add_alternative(page, subtype="html", cte=_encoding(page))
     return message
