@@ -111,14 +111,17 @@ def _run(
     deadline = time.monotonic() + job.time_limit
     words, said_to = os.pipe()
     with tempfile.TemporaryFile() as last_words, open(words, "rb", buffering=0) as said:
-        child = subprocess.Popen(
-            [*command, str(said_to), told],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=last_words,
-            pass_fds=(said_to,),
-        )
-        os.close(said_to)
+        try:
+            child = subprocess.Popen(
+                [*command, str(said_to), told],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=last_words,
+                pass_fds=(said_to,),
+            )
+        finally:
+            # The child's alone: when it ends, the pipe does.
+            os.close(said_to)
         try:
             outcome = _listen(said, deadline, progress)
             peak = _wait(child, deadline)
