@@ -44,7 +44,7 @@ from encola.store import (
     run_async,
     run_many,
 )
-from encola.store.scripts import Claimed, Library
+from encola.store.scripts import Claimed, Library, WhyWaiting
 from support import Server, Store
 
 LEASE_MS = 30_000
@@ -469,6 +469,28 @@ def test_statistics_say_why_tasks_failed_and_what_crashed(bench: Bench) -> None:
         1,
     )
     assert counted["crashed"] == 1
+
+
+def test_a_task_says_why_it_waits(bench: Bench) -> None:
+    """And the number before it is that of the claim, also where a paused type stands between."""
+    bench.enqueue("a", type="mail")
+    bench.enqueue("b", "c")
+    bench.enqueue("later", due_ms=bench.now_ms() + 60_000)
+    why = bench.verbs.waiting
+
+    assert bench.do(why("c")) == WhyWaiting("no_worker", 2)
+    bench.do(bench.verbs.heartbeat("w", LEASE_MS, info='{"queues":["encola"]}', register=True))
+    assert bench.do(why("c")) == WhyWaiting("ahead", 2)
+    bench.do(bench.verbs.pause_type("mail", on=True))
+    assert bench.do(why("a")) == WhyWaiting("type_paused")
+    assert bench.do(why("c")) == WhyWaiting("ahead", 1)
+    assert bench.do(why("later")).reason == "time"
+    assert bench.claimed(1) == ["b"]
+    assert bench.do(why("b")) == WhyWaiting("claimed")
+    bench.do(bench.verbs.pause("encola", on=True))
+    assert bench.do(why("c")) == WhyWaiting("queue_paused", 0)
+    bench.do(bench.verbs.cancel("c"))
+    assert bench.do(why("c")) is bench.do(why("nobody")) is None
 
 
 def test_a_wake_up_token_is_there_while_work_is_left(bench: Bench) -> None:

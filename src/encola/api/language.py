@@ -26,6 +26,26 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "retried": ("Tarea programada de nuevo", "Task scheduled again"),
     "cancelled": ("Tarea {task_id} cancelada", "Task {task_id} cancelled"),
     "not_found": ("Tarea no encontrada", "Task not found"),
+    "queue_paused": ("Cola {queue} en pausa", "Queue {queue} paused"),
+    "queue_resumed": ("Cola {queue} reanudada", "Queue {queue} resumed"),
+    "would_purge": (
+        "Se cancelarían {count} tareas de la cola {queue}",
+        "{count} tasks of the queue {queue} would be cancelled",
+    ),
+    "purged": (
+        "Canceladas {count} tareas de la cola {queue}",
+        "{count} tasks of the queue {queue} cancelled",
+    ),
+    "type_paused": ("Tareas de tipo {type} en pausa", "Tasks of type {type} paused"),
+    "type_resumed": ("Tareas de tipo {type} reanudadas", "Tasks of type {type} resumed"),
+    "worker_drains": (
+        "El worker {worker} no toma más tareas",
+        "Worker {worker} takes no more tasks",
+    ),
+    "worker_resumed": (
+        "El worker {worker} toma tareas de nuevo",
+        "Worker {worker} takes tasks again",
+    ),
     "PENDING": ("Tarea pendiente...", "Task pending..."),
     "SCHEDULED": ("Tarea programada para más tarde", "Task scheduled for later"),
     "STARTED": ("Tarea en ejecución", "Task running"),

@@ -14,16 +14,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..client import current_loop_client
-from ..errors import TaskNotFound
-from ..record import RUNNING, TaskRecord, TaskState
+from ..errors import EncolaError, TaskNotFound
+from ..record import FINISHED, RUNNING, TaskRecord, TaskState
 from ..store import Filter
 from ..store.records import PAGE_LIMIT
 from ..task import task_types
 from . import views
 from .answers import answer, problems
+from .deps import current_service
 from .language import choose_language
 from .problems import Problem
-from .shapes import RunningTask, StatusAnswer, TaskPage, TaskView, TypeList
+from .shapes import RunningTask, StatusAnswer, TaskPage, TypeList, WholeTask
 
 router = APIRouter(prefix="/tasks", tags=["read"])
 
@@ -37,12 +38,19 @@ TaskId = Annotated[str, Path(description="Id of a task; a slash in it may be wri
 FilterValue = Annotated[str | None, Query(max_length=255)]
 #: Running tasks that are shown at most.
 ACTIVE_BOUND = 5_000
+WAITING = frozenset(TaskState) - FINISHED - RUNNING
 
 
 @router.get("/types", response_model=TypeList)
 async def list_types() -> Response:
     """Every task type, with the JSON Schemas of its input and its result."""
-    types: TypeList = {"types": [views.task_type(declared) for declared in task_types()]}
+    paused: set[str] | None
+    try:
+        paused = await current_service().paused()
+    except EncolaError:
+        # What can be asked for does not depend on the store.
+        paused = None
+    types: TypeList = {"types": [views.task_type(declared, paused) for declared in task_types()]}
     return answer(types)
 
 
@@ -89,10 +97,16 @@ async def list_tasks(
     return answer(shown)
 
 
-@router.get("/{task_id:path}", response_model=TaskView, responses=problems(404, 503))
+@router.get("/{task_id:path}", response_model=WholeTask, responses=problems(404, 503))
 async def read_task(task_id: TaskId) -> Response:
-    """Everything known of a task."""
-    return answer(views.full(await find(task_id)))
+    """Everything known of a task; of one that waits, why."""
+    record = await find(task_id)
+    why = None
+    if record.state in WAITING:
+        client = current_loop_client()
+        why = await client.run(client.verbs.waiting(task_id))
+    shown: WholeTask = {**views.full(record), "waiting": views.waiting(why) if why else None}
+    return answer(shown)
 
 
 async def find(task_id: str) -> TaskRecord:

@@ -107,6 +107,23 @@ class TaskView(TypedDict):
     traceparent: str | None
 
 
+class Waiting(TypedDict):
+    """Why a task does not run."""
+
+    reason: str
+    """ahead, time, queue_paused, type_paused, no_worker, claimed."""
+    ahead: int | None
+    """Tasks of its queue that come before it."""
+    until: Moment | None
+
+
+class WholeTask(TaskView):
+    """A task, and why it waits."""
+
+    waiting: Waiting | None
+    """None: it does not wait."""
+
+
 class TaskPage(TypedDict):
     """Tasks, newest first."""
 
@@ -134,6 +151,8 @@ class TypeView(TypedDict):
 
     name: str
     queue: str
+    paused: bool | None
+    """None: the store could not be asked."""
     input_schema: JsonObject
     result_schema: JsonObject
 

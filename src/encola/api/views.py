@@ -5,10 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from ..record import Attempt, TaskRecord, TaskState, iso
+from ..record import Attempt, TaskRecord, TaskState, from_ms, iso
+from ..store.records import LAST_MS
+from ..store.scripts import WhyWaiting
 from ..task import TaskType, get_task_type
 from .language import say
-from .shapes import AttemptView, RunningTask, StatusAnswer, TaskView, TypeView
+from .shapes import AttemptView, RunningTask, StatusAnswer, TaskView, TypeView, Waiting
+
+
+def waiting(why: WhyWaiting) -> Waiting:
+    """Why a task that waits does not run."""
+    until = None if why.until_ms is None else iso(from_ms(min(why.until_ms, LAST_MS)))
+    return {"reason": why.reason, "ahead": why.ahead, "until": until}
 
 
 def full(record: TaskRecord) -> TaskView:
@@ -89,11 +97,12 @@ def running(record: TaskRecord) -> RunningTask:
     return shown
 
 
-def task_type(declared: TaskType) -> TypeView:
+def task_type(declared: TaskType, paused: set[str] | None) -> TypeView:
     """One entry of ``GET /tasks/types``."""
     return {
         "name": declared.name,
         "queue": declared.queue,
+        "paused": None if paused is None else f"type:{declared.name}" in paused,
         "input_schema": declared.input_schema(),
         "result_schema": declared.result_schema(),
     }

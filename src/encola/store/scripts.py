@@ -183,6 +183,17 @@ class Renewal:
     """It is to take nothing more."""
 
 
+@dataclass(frozen=True, slots=True)
+class WhyWaiting:
+    """Why a task does not run."""
+
+    reason: str
+    """ahead, time, queue_paused, type_paused, no_worker, claimed."""
+    ahead: int | None = None
+    """Tasks of its queue that claim takes before it; None: unknown, or of no account."""
+    until_ms: int | None = None
+
+
 class Start(enum.IntEnum):
     UNKNOWN = -1
     REFUSED = 0
@@ -332,6 +343,17 @@ class Verbs:
 
     def leave(self, worker: str) -> Call[int]:
         return self.call("leave", [worker], int)
+
+    def waiting(self, task_id: str, limit: int = 10_000) -> Call[WhyWaiting | None]:
+        """Why a task that waits does not run; None: it does not wait."""
+
+        def decode(reply: list[Any]) -> WhyWaiting | None:
+            reason, ahead, until = reply[0].decode(), int(reply[1]), int(reply[2])
+            if not reason:
+                return None
+            return WhyWaiting(reason, None if ahead < 0 else ahead, None if until < 0 else until)
+
+        return self.call("waiting", [task_id, limit], decode)
 
     def sweep(self, lease_ms: int, queues: Sequence[str], limit: int = 200) -> Call[Swept]:
         def decode(reply: list[int]) -> Swept:
