@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint fmt bench lock
+.PHONY: help up test lint fmt bench lock screenshots
 
 help: ## list what make can do
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-7s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 up: $(STAMP) ## start everything on this machine; Ctrl-C stops it
 	@exec $(BIN)/encola up
@@ -25,6 +25,9 @@ lint: $(STAMP) ## check style and types
 fmt: $(STAMP) ## put the code into its form
 	@$(BIN)/ruff check --fix -q src tests bench
 	@$(BIN)/ruff format -q src tests bench
+
+screenshots: $(STAMP) ## take pictures of every screen of the dashboard, in build/screenshots
+	@PYTHONPATH=src:tests $(BIN)/python tests/browser/screenshots.py
 
 bench: $(STAMP) ## measure, beside the peers; several minutes
 	@for each in bench/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import time
 from enum import StrEnum
 from typing import Any
@@ -32,6 +33,14 @@ def charge(order_id: int, cents: int) -> dict[str, int]:
     if cents > 100_000:
         raise ValueError(f"order {order_id}: {cents} cents is above the limit of the card")
     return {"order_id": order_id, "charged": cents}
+
+
+@task
+def talk(lines: int, seconds: float, text: str = "line") -> None:
+    for number in range(1, lines + 1):
+        print(text, number)
+        time.sleep(seconds / lines)
+    logging.getLogger("demo").warning("almost done")
 
 
 @task

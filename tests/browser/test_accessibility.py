@@ -10,7 +10,7 @@ from window import Open
 
 #: WCAG 2.2 A and AA, and axe's own good practice.
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-LOOKS = [("es-ES", "light"), ("en-GB", "dark"), ("es-ES", "dark"), ("en-GB", "light")]
+LOOKS = [("es-ES", "light"), ("en-GB", "dark")]
 
 
 def screens(service: Service) -> dict[str, str]:
@@ -27,6 +27,8 @@ def screens(service: Service) -> dict[str, str]:
         "panel": f"/#/tasks?task={running}",
         "task": f"/#/task/{failed}",
         "new": "/#/new?type=every_field",
+        "queues": "/#/queues",
+        "workers": "/#/workers",
         "reports": "/#/reports",
         "mailbox": f"/#/mailbox?mail={first_mail}",
     }

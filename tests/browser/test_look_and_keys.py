@@ -51,7 +51,9 @@ def test_the_theme_goes_round_and_is_remembered(opened: Open) -> None:
     assert dark == page.evaluate("getComputedStyle(document.body).backgroundColor")
 
 
-@pytest.mark.parametrize("path", ["/", "/#/tasks", "/#/new?type=every_field", "/#/mailbox"])
+@pytest.mark.parametrize(
+    "path", ["/", "/#/tasks", "/#/new?type=every_field", "/#/queues", "/#/workers", "/#/mailbox"]
+)
 def test_a_phone_needs_no_sideways_scrolling(opened: Open, path: str) -> None:
     """390 pixels wide; the navigation is a drawer."""
     page = opened(path, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)

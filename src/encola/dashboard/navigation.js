@@ -3,6 +3,8 @@ export const NAVIGATION = [
   ['home', ['home']],
   ['tasks', ['tasks', 'task']],
   ['new', ['new']],
+  ['queues', ['queues']],
+  ['workers', ['workers']],
   ['reports', ['reports']],
   ['mailbox', ['mailbox']],
 ];

@@ -4,6 +4,7 @@
  * A row never moves by itself: what is new gathers as a number until it is asked for.
  */
 import { get } from './api.js';
+import { filterPart, fits } from './filter.js';
 import { listen } from './live.js';
 import { FINISHED } from './states.js';
 
@@ -22,9 +23,8 @@ export function taskList(changed) {
     asked?.abort();
     const mine = new AbortController();
     asked = mine;
-    const { state, type, queue, user_id } = query;
     try {
-      return await get('/tasks', { state, type, queue, user_id, limit: PAGE, cursor }, { signal: mine.signal });
+      return await get('/tasks', { ...filterPart(query), limit: PAGE, cursor }, { signal: mine.signal });
     } catch (error) {
       if (error.name !== 'AbortError') Object.assign(list, { error, loading: false });
       changed();
@@ -85,8 +85,6 @@ export function moved(task, event) {
 
 /** Whether an event of a task that is not in the list makes it one that would be on top of it. */
 export function isNew(event, query) {
-  const fits = ['type', 'queue', 'user_id'].every((name) => !query[name] || query[name] === String(event[name] ?? ''));
-  if (!fits) return false;
-  if (query.state) return query.state === event.state;
-  return !event.attempt && (event.state === 'PENDING' || event.state === 'SCHEDULED');
+  if (!fits(event, query)) return false;
+  return Boolean(query.state) || (!event.attempt && (event.state === 'PENDING' || event.state === 'SCHEDULED'));
 }

@@ -41,7 +41,7 @@ export const en = {
   'capacity.workers': 'Workers',
 
   'chart.failures': 'Failures',
-  'chart.failures.big': { one: '{number} in the last hour', other: '{number} in the last hour' },
+  'chart.failures.big': { one: '{number} in {span}', other: '{number} in {span}' },
   'chart.flow': 'Throughput',
   'chart.flow.big': '{rate} a minute',
   'chart.waits': 'Times',
@@ -118,6 +118,8 @@ export const en = {
 
   'failures.title': 'What fails',
 
+  'field.cleanup.days': 'Days',
+  'field.cleanup.dry_run': 'Only count',
   'field.email.body': 'Message',
   'field.email.email': 'E-mail',
   'field.email.subject': 'Subject',
@@ -296,6 +298,12 @@ export const en = {
   'queues.none': 'There are no queues',
   'queues.subtitle': 'What waits, where, and how long',
   'queues.types': 'Task types',
+
+  'range.15': '15 min',
+  'range.60': '1 h',
+  'range.360': '6 h',
+  'range.1440': '24 h',
+  'range.label': 'Period',
 
   'reports.make': 'New report',
   'reports.none': 'There are no reports',

@@ -41,7 +41,7 @@ export const es = {
   'capacity.workers': 'Workers',
 
   'chart.failures': 'Fallos',
-  'chart.failures.big': { one: '{number} en la última hora', other: '{number} en la última hora' },
+  'chart.failures.big': { one: '{number} en {span}', other: '{number} en {span}' },
   'chart.flow': 'Ritmo',
   'chart.flow.big': '{rate} por minuto',
   'chart.waits': 'Tiempos',
@@ -118,6 +118,8 @@ export const es = {
 
   'failures.title': 'Qué falla',
 
+  'field.cleanup.days': 'Días',
+  'field.cleanup.dry_run': 'Solo contar',
   'field.email.body': 'Mensaje',
   'field.email.email': 'Email',
   'field.email.subject': 'Asunto',
@@ -296,6 +298,12 @@ export const es = {
   'queues.none': 'No hay colas',
   'queues.subtitle': 'Qué espera, dónde y cuánto',
   'queues.types': 'Tipos de tarea',
+
+  'range.15': '15 min',
+  'range.60': '1 h',
+  'range.360': '6 h',
+  'range.1440': '24 h',
+  'range.label': 'Periodo',
 
   'reports.make': 'Nuevo informe',
   'reports.none': 'No hay informes',

@@ -2,7 +2,7 @@
 import { get, taskPath } from '../api.js';
 import { h, refill, setText } from '../dom.js';
 import { t } from '../i18n.js';
-import { listen } from '../live.js';
+import { listen, liveStatus } from '../live.js';
 import { paced } from '../pace.js';
 import { moved } from '../tasklist.js';
 import { isFinished } from '../states.js';
@@ -14,6 +14,7 @@ import { failed, loading } from './situations.js';
 import { taskButtons } from './task-buttons.js';
 import { errorSection, factsSection, inputSection, resultSection } from './task-sections.js';
 import { timeline } from './timeline.js';
+import { waitingLine } from './waiting.js';
 
 export function taskDetail(id, changed = () => {}) {
   const element = h('div', { class: 'detail' }, loading());
@@ -22,10 +23,12 @@ export function taskDetail(id, changed = () => {}) {
   const progress = progressBar();
   const buttons = h('div', { class: 'detail-buttons' });
   const times = timeline();
+  const waiting = waitingLine();
   const places = { result: h('div'), error: h('div'), input: h('div'), facts: h('div') };
   const body = [
     h('div', { class: 'detail-head' }, h('div', { class: 'detail-title' }, type, state.element), h('p', { class: 'detail-id' }, h('span', { class: 'mono', text: id }), copyButton(() => id, t('copy.id')))),
-    buttons, progress.element, places.error, places.result, times.element, places.input, places.facts,
+    buttons, waiting.element, progress.element,
+    h('div', { class: 'detail-columns' }, h('div', { class: 'detail-column' }, places.error, places.result, times.element), h('div', { class: 'detail-column' }, places.input, places.facts)),
   ];
   let task = null;
   let drawn = {};
@@ -48,7 +51,8 @@ export function taskDetail(id, changed = () => {}) {
     draw('error', [task.state, task.error, task.error_code, task.traceback], () => errorSection(task));
     draw('result', [task.state, task.result], () => resultSection(task));
     draw('input', task.input, () => inputSection(task));
-    draw('facts', { ...task, progress: null, input: null, result: null }, () => factsSection(task));
+    draw('facts', { ...task, progress: null, input: null, result: null, waiting: null }, () => factsSection(task));
+    waiting.update(task);
     times.update(task);
   };
 
@@ -63,23 +67,29 @@ export function taskDetail(id, changed = () => {}) {
   }
 
   const soon = paced(load, 250);
+  const again = paced(load, 3000);
   const leaving = [
     listen('reload', soon),
     listen('events', (events) => {
       const mine = events.filter((event) => event.task_id === id);
       if (!mine.length || !task) return;
-      task = mine.reduce(moved, task);
+      task = { ...mine.reduce(moved, task), waiting: null };
       show();
       if (mine.some((event) => event.state !== 'PROCESSING')) soon();
     }),
   ];
-  const clock = setInterval(() => task && !isFinished(task.state) && times.update(task), 1000);
+  const clock = setInterval(() => {
+    if (task && !isFinished(task.state)) times.update(task);
+    // Its place in the queue changes without an event of its own.
+    if (task?.waiting && liveStatus() === 'live') again();
+  }, 1000);
   load();
 
   return {
     element,
     leave() {
       soon.stop();
+      again.stop();
       clearInterval(clock);
       leaving.forEach((stop) => stop());
     },

@@ -33,8 +33,7 @@ export function taskFilters() {
       queue.set(next.queue);
       if (document.activeElement !== user) user.value = next.user_id ?? '';
     },
-    count: (states) => chips.forEach((each) => each.count(states)),
-    focus: () => id.focus(),
+    count: (counts) => chips.forEach((each) => each.count(counts)),
   };
 }
 
@@ -44,7 +43,7 @@ function chip(state) {
   return {
     element,
     mark: (chosen) => setAttribute(element, 'aria-pressed', String(chosen === state)),
-    count: (states) => setText(number, short(state ? (states[state] ?? 0) : STATES.reduce((sum, each) => sum + (states[each] ?? 0), 0))),
+    count: ({ states, total, exact }) => setText(number, short(state ? states[state] : total) + (exact ? '' : '+')),
   };
 }
 

@@ -59,7 +59,7 @@ function facts(task) {
     labels: labels || null,
     name: h('span', { class: 'mono', text: task.name }),
     retriedFrom: other(task.retried_from),
-    parent: other(task.parent_id),
+    parent: task.parent_id !== task.task_id && other(task.parent_id),
     root: task.root_id !== task.task_id && other(task.root_id),
     group: task.group_id,
     schedule: task.schedule_id,

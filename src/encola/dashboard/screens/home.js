@@ -1,25 +1,34 @@
-/** The first screen: how many, what runs now, and a form to start something. */
+/** The first screen: how many, how work flows, what runs now, and a form to start something. */
 import { get } from '../api.js';
 import { h, refill, setText } from '../dom.js';
-import { short } from '../format.js';
+import { number } from '../format.js';
 import { icon } from '../icons.js';
 import { t } from '../i18n.js';
 import { keyed } from '../keyed.js';
-import { listen } from '../live.js';
+import { listen, liveStatus } from '../live.js';
 import { paced } from '../pace.js';
+import { capacity, failures, noWorkerBanner } from '../parts/capacity.js';
+import { charts, rangeButtons, RANGES } from '../parts/charts.js';
 import { firstSteps } from '../parts/example.js';
 import { failed, loading } from '../parts/situations.js';
 import { taskCard } from '../parts/task-card.js';
 import { taskForm } from '../parts/task-form.js';
-import { link } from '../router.js';
-import { figures, isFinished, RUNNING } from '../states.js';
+import { change, link } from '../router.js';
+import { isFinished, RUNNING } from '../states.js';
 
-const SHOWN = 15;
+const SHOWN = 10;
+const HOUR = '60';
 /** Figure -> icon. */
 const FIGURES = { total: 'tasks', active: 'PROCESSING', completed: 'SUCCESS', failed: 'FAILURE' };
 
 export function home() {
   const numbers = figureRow();
+  const range = rangeButtons((chosen) => change({ minutes: chosen === HOUR ? null : chosen }));
+  let minutes = HOUR;
+  const drawn = charts();
+  const hands = capacity();
+  const failing = failures();
+  const banner = noWorkerBanner();
   const cards = h('div', { class: 'cards' });
   const list = h('div', { class: 'card-list' }, loading(t('tasks.loading')));
   const tasks = new Map();
@@ -39,8 +48,8 @@ export function home() {
   };
   const load = async () => {
     try {
-      const [ready, ...pages] = await Promise.all([get('/ready'), get('/tasks', { limit: SHOWN }), ...[...RUNNING].map((state) => get('/tasks', { state, limit: SHOWN }))]);
-      numbers.update(ready.states);
+      const [stats, ...pages] = await Promise.all([get('/stats', { minutes }), get('/tasks', { limit: SHOWN }), ...[...RUNNING].map((state) => get('/tasks', { state, limit: SHOWN }))]);
+      for (const part of [numbers, drawn, hands, failing, banner]) part.update(stats);
       tasks.clear();
       for (const page of pages) for (const task of page.items) tasks.set(task.task_id, task);
       show();
@@ -60,24 +69,39 @@ export function home() {
       if (events.some((event) => event.state !== 'PROCESSING')) soon();
     }),
   ];
-  load();
+  // A minute without an event is a minute in the charts all the same.
+  const clock = setInterval(() => liveStatus() === 'live' && soon(), 30_000);
 
   return {
     element: h(
       'div',
       { class: 'screen home' },
-      h('header', { class: 'screen-head' }, h('div', null, h('h1', { text: t('home.title') }), h('p', { class: 'subtitle', text: t('home.subtitle') }))),
+      h('header', { class: 'screen-head' }, h('div', null, h('h1', { text: t('home.title') }), h('p', { class: 'subtitle', text: t('home.subtitle') })), range.element),
+      banner.element,
       numbers.element,
+      drawn.element,
       h(
         'div',
         { class: 'home-columns' },
         h('section', { class: 'panel', 'aria-labelledby': 'active-title' }, h('div', { class: 'panel-head' }, h('h2', { id: 'active-title', text: t('home.active') }), h('a', { href: link('tasks'), text: t('home.all') })), list),
-        h('section', { class: 'panel', 'aria-labelledby': 'new-title' }, h('div', { class: 'panel-head' }, h('h2', { id: 'new-title', text: t('home.new') })), taskForm({ done: soon }).element),
+        h(
+          'div',
+          { class: 'home-side' },
+          h('section', { class: 'panel', 'aria-labelledby': 'new-title' }, h('div', { class: 'panel-head' }, h('h2', { id: 'new-title', text: t('home.new') })), taskForm({ done: soon }).element),
+          hands.element,
+          failing.element,
+        ),
       ),
     ),
-    update() {},
+    update({ query }) {
+      minutes = RANGES.includes(query.minutes) ? query.minutes : HOUR;
+      range.update(minutes);
+      soon();
+    },
     leave() {
       soon.stop();
+      clearInterval(clock);
+      drawn.leave();
       leaving.forEach((stop) => stop());
     },
   };
@@ -91,8 +115,8 @@ function figureRow() {
   });
   return {
     element: h('dl', { class: 'figures' }, rows),
-    update(states) {
-      for (const [name, count] of Object.entries(figures(states))) setText(values[name], short(count));
+    update({ totals }) {
+      for (const [name, count] of Object.entries(totals)) setText(values[name], number(count));
     },
   };
 }

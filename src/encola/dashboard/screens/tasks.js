@@ -14,6 +14,7 @@ import { empty, failed, loading } from '../parts/situations.js';
 import { taskFilters } from '../parts/task-filters.js';
 import { taskPanel } from '../parts/task-panel.js';
 import { taskRow } from '../parts/task-row.js';
+import { filterPart } from '../filter.js';
 import { link, place } from '../router.js';
 import { taskList } from '../tasklist.js';
 
@@ -67,11 +68,14 @@ export function tasks() {
   }
 
   function nothing() {
-    const filtered = Object.values(place().query).some(Boolean);
+    const filtered = Object.keys(filterPart(place().query)).length > 0;
     return filtered ? empty({ title: t('tasks.noMatch'), symbol: 'search' }, h('a', { class: 'button', href: link('tasks'), text: t('filter.clear') })) : firstSteps();
   }
 
-  const count = paced(() => get('/ready').then((ready) => filters.count(ready.states ?? {}), () => {}), 1000);
+  const count = paced(() => {
+    const { type, queue, user_id } = place().query;
+    return get('/tasks/counts', { type, queue, user_id }).then(filters.count, () => {});
+  }, 1000);
   const stop = [listen('events', count), listen('reload', count)];
   count();
 
@@ -84,7 +88,8 @@ export function tasks() {
       h('div', { class: 'split' }, h('section', { class: 'panel list', 'aria-label': t('tasks.title') }, fresh, bar.element, body), panel.element),
     ),
     update({ query }) {
-      const { task, ...filter } = query;
+      const filter = filterPart(query);
+      const { task } = query;
       filters.update(filter);
       panel.open(task ?? null);
       const key = JSON.stringify(filter);
@@ -92,6 +97,7 @@ export function tasks() {
         wanted = key;
         picked.clear();
         list.load(filter);
+        count();
       } else show();
     },
     leave() {

@@ -1,0 +1,93 @@
+/** A small chart of the last minutes, by uPlot, in the page's own colours. Loaded when the first one is shown. */
+import { h, refill, setAttribute, setText } from './dom.js';
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const TIME = new Intl.DateTimeFormat(document.documentElement.lang, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+const HEIGHT = 128;
+
+/**
+ * @param {{series: Array<{label: string, tone: string}>, format: (value) => string, bars?: boolean}} options
+ *   `tone` is a colour of the stylesheet: `--green`; bars are piled on one another, the first at the foot
+ * @returns {{element, update: (times: number[], values: number[][], words: string) => void, leave: () => void}}
+ *   times in seconds since 1970; *words* say the same as the picture
+ */
+export function chart({ series, format, bars = false }) {
+  const place = h('div', { class: 'chart-place', role: 'img' });
+  const legend = h('p', { class: 'chart-legend' });
+  const element = h('figure', { class: 'chart' }, place, legend);
+  let data = null;
+  let drawn = null;
+  let plot = null;
+  let uPlot = null;
+
+  const say = (at) => {
+    const time = data[0][at];
+    refill(legend, series.map(({ label, tone }, index) => {
+      const value = data[index + 1][at];
+      return h('span', { class: 'chart-key', css: { '--tone': `var(${tone})` } }, `${label} `, h('b', { text: value === null || value === undefined ? '–' : format(value) }));
+    }), h('span', { class: 'chart-time', text: TIME.format(time * 1000) }));
+  };
+
+  const draw = () => {
+    plot?.destroy();
+    plot = new uPlot(settings(uPlot, { series: bars ? series.toReversed() : series, format, bars, width: place.clientWidth || 300, say: (at) => say(at ?? data[0].length - 1) }), drawn, place);
+  };
+
+  const resized = new ResizeObserver(() => plot && place.clientWidth && plot.setSize({ width: place.clientWidth, height: HEIGHT }));
+  resized.observe(place);
+  const repaint = () => plot && draw();
+  document.addEventListener('themechange', repaint);
+  const loaded = import('./vendor/uPlot.js').then((module) => { uPlot = module.default; });
+
+  return {
+    element,
+    async update(times, values, words) {
+      data = [times, ...values];
+      drawn = bars ? [times, ...piled(values)] : data;
+      setAttribute(place, 'aria-label', words);
+      await loaded;
+      if (plot) plot.setData(drawn);
+      else if (place.isConnected) draw();
+      if (plot && plot.cursor.idx === null) say(data[0].length - 1);
+      else if (!plot) setText(legend, words);
+    },
+    leave() {
+      resized.disconnect();
+      document.removeEventListener('themechange', repaint);
+      plot?.destroy();
+    },
+  };
+}
+
+/** Each series on top of those before it, the highest first, as they are painted. */
+function piled(values) {
+  const sums = [];
+  for (const series of values) sums.push(series.map((value, at) => (value ?? 0) + (sums.at(-1)?.[at] ?? 0)));
+  return sums.toReversed();
+}
+
+function settings(uPlot, { series, format, bars, width, say }) {
+  const axis = { stroke: colour('--text-soft'), font: `11px ${colour('--font')}`, ticks: { show: false }, gap: 4 };
+  const paths = bars ? uPlot.paths.bars({ size: [0.7, 14, 1] }) : uPlot.paths.linear();
+  return {
+    width,
+    height: HEIGHT,
+    padding: [8, 4, 0, 0],
+    legend: { show: false },
+    cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
+    scales: { y: { range: (_, __, top) => [0, Math.max(top * 1.1, 4)] } },
+    axes: [
+      { ...axis, size: 22, space: 60, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => TIME.format(tick * 1000)) },
+      { ...axis, size: 44, space: 34, grid: { stroke: colour('--line'), width: 1 }, values: (_, ticks) => ticks.map(format) },
+    ],
+    series: [{}, ...series.map(({ tone }) => ({
+      stroke: colour(tone),
+      width: bars ? 0 : 1.75,
+      fill: bars ? colour(tone) : `color-mix(in srgb, ${colour(tone)} 12%, transparent)`,
+      paths,
+      points: { show: false },
+      spanGaps: true,
+    }))],
+    hooks: { setCursor: [(plot) => say(plot.cursor.idx)] },
+  };
+}

@@ -1,0 +1,132 @@
+"""Modules of the dashboard that need no screen, called in the browser they are written for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from playwright.sync_api import Page
+from window import Open
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture
+def call(opened: Open) -> Call:
+    """``call("dom.js", (m, given) => … as JavaScript, given)``"""
+    page: Page = opened("/")
+
+    def run(path: str, code: str, given: object = None) -> Any:
+        source = f"""async (given) => {{
+            const base = document.querySelector('script[type=module]').src.replace('app.js', '');
+            const m = await import(base + {path!r});
+            return ({code})(m, given);
+        }}"""
+        return page.evaluate(source, given)
+
+    return run
+
+
+STREAM = (
+    "retry: 2000\nid: 1-0\nevent: hello\ndata: {}\n\n: heartbeat\nid: 1-5\n\n"
+    "id: 2-0\r\nevent: task\r\ndata: a\r\ndata:b\r\n\r\nid: 3-0\rdata: last ñ\r\r"
+)
+PARSE = """(m, [text, cuts]) => {
+    const seen = [];
+    const parse = m.makeParser(({id, name, data}) => seen.push([id, name, data]), (id) => seen.push([id]));
+    let from = 0;
+    for (const to of [...cuts, text.length]) { parse(text.slice(from, to)); from = to; }
+    parse('\\n');
+    return seen;
+}"""
+
+
+def test_a_stream_is_read_alike_wherever_it_is_cut(call: Call) -> None:
+    """Three kinds of line ends, several lines of data, an id that comes alone (WHATWG HTML 9.2.6)."""
+    expected = [
+        ["1-0", "hello", "{}"],
+        ["1-5"],
+        ["2-0", "task", "a\nb"],
+        ["3-0", "message", "last ñ"],
+    ]
+
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(st.integers(0, len(STREAM)), max_size=6))
+    def holds(cuts: list[int]) -> None:
+        assert expected == call("events.js", PARSE, [STREAM, sorted(cuts)])
+
+    holds()
+
+
+def test_ids_of_events_are_compared_as_numbers(call: Call) -> None:
+    """10 comes after 9, in either half."""
+    pairs = [["9-0", "10-0"], ["5-9", "5-10"], ["5-1", "5-1"], ["6-0", "5-99"]]
+
+    assert [False, False, False, True] == call(
+        "live.js", "(m, pairs) => pairs.map(([id, other]) => m.isAfter(id, other))", pairs
+    )
+
+
+def test_only_paths_of_this_service_become_links(call: Call) -> None:
+    """Whatever a task gives as the address of its file."""
+    given = [
+        "/reports/a.pdf",
+        "//evil.example/a",
+        "/\\evil.example",
+        "https://evil.example",
+        "javascript:x",
+        "/a b",
+        None,
+    ]
+
+    assert ["/reports/a.pdf", *[None] * 6] == call(
+        "dom.js", "(m, all) => all.map(m.ownPath)", given
+    )
+
+
+def test_schemas_become_fields(call: Call) -> None:
+    """What Pydantic writes of optional values, references and choices."""
+    schema = {
+        "$defs": {"Size": {"enum": ["s", "l"], "type": "string"}},
+        "properties": {
+            "size": {"$ref": "#/$defs/Size"},
+            "born": {"anyOf": [{"type": "string", "format": "date"}, {"type": "null"}]},
+            "parts": {"type": "array", "items": {"type": "string"}},
+            "deep": {"type": "object"},
+            "file_path": {"type": "string"},
+            "body": {"type": "string"},
+            "mixed": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+        },
+        "required": ["size"],
+    }
+    kinds = call(
+        "schema.js",
+        "(m, s) => m.fieldsOf(s).map(({name, schema, required}) => [name, m.kindOf(name, schema), required])",
+        schema,
+    )
+
+    assert [
+        ["size", "choice", True], ["born", "date", False], ["parts", "list", False], ["deep", "json", False],
+        ["file_path", "file", False], ["body", "long", False], ["mixed", "json", False],
+    ] == kinds  # fmt: skip
+
+
+def test_a_life_becomes_stretches(call: Call) -> None:
+    """Waited, ran, waited for the retry, runs."""
+    task = {
+        "state": "STARTED",
+        "created_at": "2026-11-22T09:00:00Z",
+        "attempts": [
+            {"number": 1, "worker": "w", "started_at": "2026-11-22T09:00:01Z", "ended_at": "2026-11-22T09:00:03Z", "outcome": "RETRY"},
+            {"number": 2, "worker": "w", "started_at": "2026-11-22T09:00:10Z", "ended_at": None, "outcome": None},
+        ],
+    }  # fmt: skip
+    now = 1_763_802_000_000 + 12_000 + 365 * 86_400_000
+    found = call("parts/timeline.js", "(m, [task, now]) => m.stretches(task, now)", [task, now])
+
+    assert [("wait", 1000), ("run", 2000), ("wait", 7000), ("run", 2000)] == [
+        (each["kind"], each["end"] - each["start"]) for each in found
+    ]
