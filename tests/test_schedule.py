@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from encola import cron, every, task
-from encola.errors import InvalidInput
+from encola.engine import celery_app
+from encola.engine.app import import_task_modules
+from encola.errors import InvalidInput, ScheduleRefused
+from encola.planning import plans_of
 from encola.schedule import Schedule
+from encola.settings import load_settings
+from encola.store import Message
 from encola.task import TaskType, _registry
 from encola.timing import Cron, Every
 
 
 @pytest.fixture(autouse=True)
 def _types_of_this_test_only() -> Iterator[None]:
+    import_task_modules()
     before = dict(_registry)
     yield
     _registry.clear()
@@ -135,3 +143,59 @@ def test_input_that_does_not_fit_is_found_where_it_is_declared() -> None:
         declare(every(hours=1, input={"days": "many"}))
 
     assert [error["loc"] for error in refused.value.errors] == [["days"]]
+
+
+@pytest.mark.parametrize("page", ["docs/schedules.md"])
+def test_the_examples_of_the_page_can_be_declared(page: str) -> None:
+    """Each example, as a reader would paste it; what it schedules is what the page says."""
+    text = (Path(__file__).parent.parent / page).read_text("utf-8")
+    examples = re.findall("```python\n(.*?)```", text, re.DOTALL)
+    before = dict(celery_app.conf.beat_schedule)
+    try:
+        for example in examples:
+            exec(compile(example, page, "exec"), {"__name__": "shop_tasks"})  # noqa: S102
+        entries = sorted(celery_app.conf.beat_schedule)
+    finally:
+        celery_app.conf.beat_schedule = before
+
+    declared = [name for t in _registry.values() for name in t.schedules]
+    assert {"close_the_day", "collect:north", "collect:south"} <= set(declared)
+    assert {"add-every-30-seconds", "add-on-mondays"} <= set(entries)
+
+
+def test_the_clean_up_is_scheduled_without_being_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every night, unless its setting says otherwise; all of its input has defaults."""
+    monkeypatch.delenv("ENCOLA_CLEANUP_SCHEDULE")
+    cleanup = _registry["cleanup"]
+
+    [plan] = plans_of([cleanup], load_settings(timezone="Europe/Madrid"))
+    assert (plan.id, plan.type) == ("cleanup", "cleanup")
+    assert plan.timing == Cron("30 4 * * *", "Europe/Madrid")
+    assert plan.input == {"days": None, "dry_run": False}
+    assert plans_of([cleanup], load_settings(cleanup_schedule="none")) == []
+    [other] = plans_of([cleanup], load_settings(cleanup_schedule="0 5 * * sun"))
+    assert other.timing == Cron("0 5 * * sun", "UTC")
+
+
+def test_what_a_schedule_leaves_to_the_settings_is_in_its_plan() -> None:
+    declared = declare([cron("0 3 * * *"), every(hours=1, id="often", grace=5, input={"days": 1})])
+
+    first, often = plans_of([declared], load_settings(timezone="America/Santiago"))
+    assert (first.timing, first.grace) == (Cron("0 3 * * *", "America/Santiago"), 86_400)
+    assert (first.input, often.input) == ({"days": 7}, {"days": 1})
+    assert (often.id, often.grace) == ("tidy:often", 5)
+    message = Message.decode(often.message)
+    assert message.arguments() == ([1], {})
+    assert message.ours == {"source": "schedule", "schedule_id": "tidy:often"}
+
+
+def test_input_above_its_limit_is_refused_by_the_schedules_name() -> None:
+    @task(name="wordy", schedule=every(hours=1, input={"words": "x" * 2000}))
+    def wordy(words: str) -> None: ...
+
+    with pytest.raises(ScheduleRefused) as refused:
+        plans_of([wordy], load_settings(max_body=1024))
+
+    assert str(refused.value) == (
+        "Schedule 'wordy' cannot be kept: The input has 2012 bytes; at most 1024 are taken."
+    )

@@ -189,6 +189,20 @@ class SharedFileHandler(logging.Handler):
         except Exception:  # noqa: BLE001  # logging must not break what it tells of
             self.handleError(record)
 
+    @property
+    def stream(self) -> SharedFileHandler:
+        """Where `logging`'s own handlers have theirs: Celery keeps it open in a child that it starts."""
+        return self
+
+    def fileno(self) -> int:
+        """
+        Raises:
+            ValueError: the file is closed.
+        """
+        if self._descriptor is None:
+            raise ValueError("the file is closed")
+        return self._descriptor
+
     def close(self) -> None:
         """Close the file; a later line opens it again."""
         descriptor, self._descriptor = self._descriptor, None

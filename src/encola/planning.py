@@ -8,11 +8,12 @@ clean-up. What Celery's settings declare is added by :mod:`encola.engine.beat`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from .errors import EncolaError, ScheduleRefused
+from .errors import EncolaError, InvalidQueue, ScheduleRefused
 from .schedule import Schedule, cron
 from .settings import Settings
+from .store import Keys
 from .store.plans import Plan
 from .submit import prepare
 from .task import Options, TaskType
@@ -35,11 +36,17 @@ def plans_of(types: Iterable[TaskType], settings: Settings) -> list[Plan]:
     ]
 
 
-def check_ids(plans: Iterable[Plan]) -> None:
+def check_together(plans: Sequence[Plan], settings: Settings) -> None:
     """
     Raises:
-        ScheduleRefused: two have the same id.
+        ScheduleRefused: two have the same id, or one's queue cannot be one.
     """
+    keys = Keys(settings.key_prefix, settings.list_prefix)
+    for plan in plans:
+        try:
+            keys.check_queue(plan.queue)
+        except InvalidQueue as error:
+            raise ScheduleRefused(plan.id, str(error)) from None
     for schedule_id, count in Counter(plan.id for plan in plans).items():
         if count > 1:
             raise ScheduleRefused(

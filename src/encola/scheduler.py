@@ -83,10 +83,30 @@ class Scheduler:
         self._declare_at = 0.0
         """On this process's own clock, as all that is only about when to look again."""
         self._complaints: dict[str, str] = {}
+        self._is_away = False
 
     @property
     def ids(self) -> list[str]:
         return list(self._plans)
+
+    @property
+    def has_declared(self) -> bool:
+        """Whether it has ever reached the store."""
+        return self._declare_at > 0
+
+    def patient_step(self) -> float:
+        """:meth:`step`, and while the store is away a wait for it."""
+        try:
+            wait = self.step()
+        except StoreError as error:
+            if not self._is_away:
+                logger.warning("Nothing can be scheduled at the moment: %s", error)
+            self._is_away = True
+            return LOOK_SECONDS
+        if self._is_away:
+            logger.info("The store answers again.")
+        self._is_away = False
+        return wait
 
     def step(self) -> float:
         """
@@ -200,20 +220,17 @@ def _introduce(now: dt.datetime) -> Declarer:
     return Declarer(name, to_ms(now))
 
 
-def keep_time(scheduler: Scheduler, stop: threading.Event) -> None:
-    """Goes on until *stop*, through any absence of the store."""
-    away = False
+def keep_time(
+    scheduler: Scheduler, stop: threading.Event, on_ready: Callable[[], None] = lambda: None
+) -> None:
+    """Goes on until *stop*, through any absence of the store. *on_ready*: it has been reached."""
     while not stop.is_set():
-        try:
-            wait = scheduler.step()
-            if away:
-                logger.info("The store answers again.")
-            away = False
-        except StoreError as error:
-            if not away:
-                logger.warning("Nothing can be scheduled at the moment: %s", error)
-            away, wait = True, LOOK_SECONDS
-        stop.wait(wait)
+        stop.wait(scheduler.patient_step())
+        if scheduler.has_declared:
+            on_ready()
+            break
+    while not stop.is_set():
+        stop.wait(scheduler.patient_step())
     try:
         scheduler.leave()
     except StoreError as error:

@@ -76,6 +76,7 @@ DRIVER = """
         argv = (sys.executable, script, name, ledger_folder, patience if name == "worker" else "0")
         return Child(name, argv, ready, stop_timeout=stop_timeout)
 
+    supervisor._beat_child = lambda env: child("beat", 10.0)
     supervisor._worker_child = lambda settings, port, env: child("worker", settings.grace_seconds)
     supervisor._api_child = lambda settings, port, env: child("api", 10.0)
     supervisor._mailbox_child = lambda folder, port, settings: child("mailbox", 10.0)
@@ -189,17 +190,17 @@ def _valkey_pid(up: Up) -> int:
 def test_ctrl_c_drains_the_worker_first_and_leaves_nothing_behind(
     start_up: Callable[..., Up],
 ) -> None:
-    """Worker, API, mailbox, Valkey in this order; grandchildren too; run.json goes; exit code 0."""
+    """Scheduler, worker, API, mailbox, Valkey in this order; grandchildren too; run.json goes; exit code 0."""
     up = start_up(patience=0.5)
     up.wait_ready()
     pids = up.pids()
-    assert len(pids) == 7  # Valkey, and three children with one of their own each
+    assert len(pids) == 9  # Valkey, and four children with one of their own each
 
     up.process.send_signal(signal.SIGINT)
     code, out, err = up.end()
 
     assert (code, err.replace("\n", "")) == (0, "")
-    assert up.notes("stopped") == ["worker", "api", "mailbox"]
+    assert up.notes("stopped") == ["beat", "worker", "api", "mailbox"]
     assert "worker asked" in " ".join(" ".join(row[:2]) for row in up.ledger())
     wait_until(_none_runs(pids), description="every process is gone")
     assert not (up.data / "run.json").exists()
@@ -237,7 +238,7 @@ def test_a_task_that_does_not_end_within_the_grace_period_is_stopped(
 
     assert code == 0
     assert "worker did not stop in time and was killed" in err
-    assert up.notes("stopped") == ["api", "mailbox"]
+    assert up.notes("stopped") == ["beat", "api", "mailbox"]
     wait_until(_none_runs(pids), description="every process is gone")
 
 
@@ -248,7 +249,9 @@ def test_a_second_ctrl_c_does_not_wait_for_the_tasks(start_up: Callable[..., Up]
     pids = up.pids()
 
     up.process.send_signal(signal.SIGINT)
-    wait_until(lambda: up.notes("asked") == ["worker"], description="the worker is asked to stop")
+    wait_until(
+        lambda: up.notes("asked") == ["beat", "worker"], description="the worker is asked to stop"
+    )
     up.process.send_signal(signal.SIGINT)
     code, _, _ = up.end()
 
@@ -262,7 +265,7 @@ def test_children_die_with_a_killed_supervisor(start_up: Callable[..., Up]) -> N
     up = start_up()
     up.wait_ready()
     own = set(_children_of(up.process.pid))
-    assert len(own) == 4
+    assert len(own) == 5
 
     up.process.kill()
     up.process.wait()
@@ -404,7 +407,7 @@ def test_children_are_told_every_address(tmp_path: Path, monkeypatch: pytest.Mon
     assert [[child.name for child in stage] for stage in plan.stages] == [
         ["valkey"],
         ["mailbox"],
-        ["worker", "api"],
+        ["beat", "worker", "api"],
     ]
     for child in plan.stages[-1]:
         assert child.env == {
@@ -430,7 +433,7 @@ def test_with_addresses_of_the_users_own_neither_valkey_nor_mailbox_is_started(
         _settings(tmp_path, redis_url="redis://db/1", smtp_url="smtps://mail"),
     )
 
-    assert [[child.name for child in stage] for stage in plan.stages] == [["worker", "api"]]
+    assert [[child.name for child in stage] for stage in plan.stages] == [["beat", "worker", "api"]]
     assert looked_at == ["redis://db/1"]
 
 

@@ -19,7 +19,7 @@ import typer
 
 from encola.errors import EncolaError
 
-from . import api, cancel, flower, monitor, status, submit, up, worker
+from . import api, beat, cancel, flower, monitor, status, submit, up, worker
 from .exits import EXIT_CODES, exit_code_of
 
 app = typer.Typer(
@@ -44,6 +44,7 @@ app = typer.Typer(
 app.command("up")(up.up)
 app.command("api")(api.api)
 app.command("worker")(worker.worker)
+app.command("beat")(beat.beat)
 app.command("submit", context_settings=submit.CONTEXT)(submit.submit)
 app.command("status")(status.status)
 app.command("cancel")(cancel.cancel)

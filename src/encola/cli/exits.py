@@ -24,10 +24,12 @@ _BY_ERROR: tuple[tuple[type[EncolaError], int], ...] = (
     (errors.SettingsError, USAGE),
     (errors.InvalidInput, USAGE),
     (errors.InvalidTaskId, USAGE),
+    (errors.ScheduleRefused, USAGE),
     (errors.InvalidQueue, USAGE),
     (errors.TooLarge, USAGE),
     (errors.TaskTypeNotFound, USAGE),
     (errors.TaskNotFound, UNKNOWN_ID),
+    (errors.ScheduleNotFound, UNKNOWN_ID),
     (errors.NothingRuns, NOTHING_RUNS),
     (errors.StoreError, NOTHING_RUNS),
     (errors.TaskFinished, CONFLICT),
@@ -36,6 +38,7 @@ _BY_ERROR: tuple[tuple[type[EncolaError], int], ...] = (
 
 _BY_CODE = {
     "task_not_found": UNKNOWN_ID,
+    "schedule_not_found": UNKNOWN_ID,
     "task_finished": CONFLICT,
     "task_active": CONFLICT,
     "store_unavailable": NOTHING_RUNS,

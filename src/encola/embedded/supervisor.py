@@ -6,10 +6,10 @@ Owns which children there are, their order and their end. The life of one child 
 
 1. Prepare the data folder and take its lock: one `encola up` a folder.
 2. Look before starting: is the port free, would a server of the user's own lose data?
-3. Start Valkey, then the mailbox, then worker and API; wait until each is ready.
+3. Start Valkey, then the mailbox, then scheduler, worker and API; wait until each is ready.
 4. Write ``run.json`` and say where to look.
 5. Keep all of them running until Ctrl-C, SIGTERM or SIGHUP.
-6. Stop the worker (it drains its running tasks), then API, mailbox and Valkey,
+6. Stop the scheduler, the worker (it drains its running tasks), then API, mailbox and Valkey,
    and remove ``run.json``. A second Ctrl-C shortens the draining.
 """
 
@@ -45,6 +45,9 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CHORES_EVERY = 60.0
 LOADING_LIMIT = 3600.0
 """Seconds that the embedded server may take to read a large append-only file."""
+
+BEAT_IS_READY = "The scheduler runs."
+"""How the line begins that `encola beat` prints once it has reached the store."""
 
 logger = logging.getLogger(__name__)
 
@@ -226,7 +229,10 @@ def make_plan(folder: Path, settings: Settings) -> Plan:
         "ENCOLA_HOST": settings.host,
         "ENCOLA_PORT": str(port),
     }
-    plan.stages.append([_worker_child(settings, port, env), _api_child(settings, port, env)])
+    # In a stop the scheduler goes first: what it would still enqueue could not run any more.
+    plan.stages.append(
+        [_beat_child(env), _worker_child(settings, port, env), _api_child(settings, port, env)]
+    )
     return plan
 
 
@@ -274,6 +280,22 @@ def _mailbox_child(folder: Path, port: int, settings: Settings) -> Child:
         str(settings.mailbox_bytes),
     )
     return Child("mailbox", (sys.executable, *argv), ready, on_line=on_line)
+
+
+def _beat_child(env: dict[str, str]) -> Child:
+    said_ready = False
+
+    def on_line(line: str) -> None:
+        nonlocal said_ready
+        said_ready = said_ready or line.startswith(BEAT_IS_READY)
+
+    async def ready() -> bool:
+        # Taken back when read, as the mailbox's.
+        nonlocal said_ready
+        answer, said_ready = said_ready, False
+        return answer
+
+    return Child("beat", (sys.executable, "-m", "encola", "beat"), ready, env=env, on_line=on_line)
 
 
 def _worker_child(settings: Settings, port: int, env: dict[str, str]) -> Child:

@@ -61,7 +61,8 @@ def configuration() -> dict[str, Any]:
         "task_serializer": "json",
         "result_serializer": "json",
         "accept_content": ["json"],
-        "timezone": "UTC",
+        # Of crontab() in beat_schedule; messages have UTC in any case.
+        "timezone": settings.timezone,
         "enable_utc": True,
         # Acknowledging before running loses the task when the worker dies.
         "task_acks_late": True,
@@ -97,6 +98,7 @@ def configuration() -> dict[str, Any]:
         "broker_channel_error_retry": True,
         "worker_hijack_root_logger": False,
         "worker_send_task_events": False,
+        "beat_scheduler": "encola.engine.beat:StoreScheduler",
         "result_extended": True,
         "result_cache_max": -1,
         "worker_soft_shutdown_timeout": 0,
@@ -172,6 +174,7 @@ def add_task_type(app: Celery, task_type: TaskType, alias: str | None = None) ->
 def import_task_modules(**_: Any) -> None:
     """Imports our tasks and the modules of ENCOLA_TASK_MODULES, and registers what they declare."""
     importlib.import_module("encola.tasks")
+    told = _receivers() if celery_app.configured else None
     for name in get_settings().task_modules:
         try:
             importlib.import_module(name)
@@ -184,6 +187,10 @@ def import_task_modules(**_: Any) -> None:
     for task_type in task_types():
         if task_type.wire_name not in celery_app.tasks:
             add_task_type(celery_app, task_type)
+    # Our own tasks have read the configuration by then. A user's module that waits for it, to add
+    # periodic tasks as Celery's documentation shows it, would never be called.
+    for receiver in [] if told is None else [one for one in _receivers() if one not in told]:
+        receiver(signal=celery_app.on_after_configure, sender=celery_app, source=celery_app.conf)
 
 
 @import_modules.connect
@@ -191,6 +198,11 @@ def prepare_flower(**_: Any) -> None:
     """Celery's command line has loaded Flower as a plug-in, if it is installed; Flower asks for our tasks first of all."""
     if "flower.command" in sys.modules:
         importlib.import_module(".flower", __package__).prepare()
+
+
+def _receivers() -> list[Any]:
+    receivers: list[Any] = celery_app.on_after_configure._live_receivers(celery_app)
+    return receivers
 
 
 celery_app = make_app()
