@@ -29,7 +29,18 @@ from encola.embedded.runfile import RunFile
 from support import wait_until
 from terminal import Terminal
 
-COMMANDS = ("up", "api", "worker", "submit", "status", "cancel", "monitor", "flower")
+COMMANDS = (
+    "up",
+    "api",
+    "worker",
+    "submit",
+    "status",
+    "cancel",
+    "monitor",
+    "flower",
+    "doctor",
+    "beat",
+)
 Answer = tuple[int, dict[str, Any]]
 SCHEMA = {
     "properties": {

@@ -21,8 +21,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from encola.cli.readable import duration, number, size, sparkline
 from encola.cli.screen import Screen, _shares
+from encola.readable import duration, number, size, sparkline
 from encola.record import TaskState
 from encola.store import Keys, Verbs, connect
 from encola.store import run as run_verb

@@ -100,6 +100,21 @@ def test_workers_and_what_they_run(filled: Store) -> None:
     assert (1, 2) == (found.states[TaskState.PROCESSING], found.states[TaskState.PENDING])
 
 
+def test_what_is_paused_held_and_delayed_is_told_apart(filled: Store) -> None:
+    """And a worker that drains does not count as one that listens."""
+    add(filled, "a")
+    add(filled, "later", due_ms=4 * 10**12)
+    run(filled.client, filled.verbs.pause_type("work", on=True))
+    claim(filled)
+    run(filled.client, filled.verbs.drain(WORKER, on=True))
+    found = overview(filled)
+    queue = next(queue for queue in found.queues if queue.name == "encola")
+
+    assert (0, 1, 1, 0) == (queue.ready, queue.held, queue.delayed, queue.workers)
+    assert ["work"] == found.paused_types
+    assert found.workers[0].is_draining
+
+
 def test_failures_are_the_latest_with_their_reason(filled: Store) -> None:
     """A long task that fails now comes before many that were accepted after it, and failed before."""
     add(filled, "long")

@@ -17,10 +17,10 @@ from typing import Any, Protocol, cast
 import typer
 
 from encola.logs import one_line
+from encola.readable import duration, number
 
 from .client import FINISHED_STATES, Api, NoAnswer
 from .exits import NOTHING_RUNS, TIMED_OUT, CommandError
-from .readable import duration, number
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 1.0

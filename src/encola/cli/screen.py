@@ -23,10 +23,9 @@ from rich.text import Text
 
 from encola.errors import EncolaError
 from encola.logs import one_line
+from encola.readable import duration, number, sparkline
 from encola.record import TaskState
 from encola.store.overview import FailureNow, Overview, QueueNow, RunningNow, WorkerNow
-
-from .readable import duration, number, sparkline
 
 #: Columns from which on there is room for two tables side by side.
 WIDE: Final = 112
@@ -143,6 +142,8 @@ def _states(overview: Overview) -> Text:
             )
     if overview.dead:
         parts.append(_text(f"{number(overview.dead)} parked", "bold red"))
+    if overview.paused_types:
+        parts.append(_text(f"paused: {', '.join(overview.paused_types)}", "yellow"))
     return Text("   ").join(parts)
 
 
@@ -190,7 +191,7 @@ def _workers(workers: Sequence[WorkerNow]) -> RenderableType:
 
 def _state_of(worker: WorkerNow) -> tuple[str, str]:
     if worker.is_alive:
-        return "online", "green"
+        return ("draining", "yellow") if worker.is_draining else ("online", "green")
     return f"lost {duration(-worker.lease_seconds)} ago", "red"
 
 
@@ -206,11 +207,12 @@ def _queues(queues: Iterable[QueueNow]) -> Table:
 
 
 def _remark(queue: QueueNow) -> tuple[str, str]:
-    if queue.is_paused:
-        return "paused", "yellow"
     if queue.ready and not queue.workers:
         return "nobody listens", "red"
-    return "", ""
+    parts = ["paused"] if queue.is_paused else []
+    parts += [f"{number(queue.held)} held"] if queue.held else []
+    parts += [f"{number(queue.delayed)} later"] if queue.delayed else []
+    return ", ".join(parts), "yellow" if queue.is_paused or queue.held else "dim"
 
 
 def _running(overview: Overview, rows: int, width: int) -> list[RenderableType]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
 import redis
 
-from ..record import RUNNING, TaskState, from_ms
+from ..record import ACTIVE, RUNNING, TaskState, from_ms
 from .callers import translated
 from .keys import Keys
 from .statistics import Minute, decode_minute
@@ -49,6 +49,8 @@ class WorkerNow:
     """Tasks under its lease, running or about to."""
     lease_seconds: float
     """Until its lease ends; negative: it has stopped renewing."""
+    is_draining: bool = False
+    """It takes no new task."""
 
     @property
     def is_alive(self) -> bool:
@@ -68,7 +70,11 @@ class QueueNow:
     """How long the one that is next has waited; None: nothing waits."""
     is_paused: bool
     workers: int
-    """Live workers that listen to it."""
+    """Live workers that listen to it, and do not drain."""
+    delayed: int = 0
+    """Waiting for its time."""
+    held: int = 0
+    """Ready, but of a task type that is paused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +128,7 @@ class Overview:
     """:data:`MINUTES` of them, oldest first; the last one is still going on."""
     delayed: int
     dead: int
+    paused_types: Sequence[str] = ()
 
     @property
     def rate(self) -> float:
@@ -161,6 +168,11 @@ class _Seen:
     failed: list[str]
     minutes: list[Minute]
     queues: set[str]
+    """Those in which anything waits or runs, or did of late."""
+    delayed_in: Counter[str]
+    """Queue -> tasks that wait for their time."""
+    held: list[tuple[str, str]]
+    """(task type, queue) where tasks of a paused type are held."""
 
 
 @dataclass
@@ -189,12 +201,15 @@ def _look(client: redis.Redis, keys: Keys, running: int) -> _Seen:
         pipeline.zrange(keys.index("state", state), 0, running - 1, desc=True)
     pipeline.zrange(keys.index("state", TaskState.FAILURE), 0, FAILURES_SHOWN - 1, desc=True)
     pipeline.xrevrange(keys.named("events"), count=EVENTS_LOOKED_AT)
+    pipeline.hgetall(keys.named("counts"))
+    pipeline.smembers(keys.named("held"))
     for minute in minutes:
         pipeline.hgetall(keys.statistics(minute))
     workers, paused, delayed, dead, *rest = pipeline.execute()
     states = dict(zip(TaskState, rest, strict=False))
     lists = rest[len(states) :]
-    failed, events, *statistics = lists[len(RUNNING) :]
+    failed, events, counts, held, *statistics = lists[len(RUNNING) :]
+    queues, delayed_in = _counted(counts)
     counted = [decode_minute(m, stored) for m, stored in zip(minutes, statistics, strict=True)]
     return _Seen(
         now_ms=now_ms,
@@ -206,8 +221,23 @@ def _look(client: redis.Redis, keys: Keys, running: int) -> _Seen:
         running=[i.decode() for ids in lists[: len(RUNNING)] for i in ids],
         failed=_failed(failed, events),
         minutes=counted,
-        queues={queue for minute in counted for _, queue in minute.counts},
+        queues=queues | {queue for minute in counted for _, queue in minute.counts},
+        delayed_in=delayed_in,
+        held=[tuple(member.decode().split("\x1f")) for member in held],
     )
+
+
+def _counted(counts: Mapping[bytes, bytes]) -> tuple[set[str], Counter[str]]:
+    """Queues with tasks that have not ended, and how many of each wait for their time."""
+    queues: set[str] = set()
+    delayed: Counter[str] = Counter()
+    for name, count in counts.items():
+        _, queue, what = name.decode().split("\x1f")
+        if int(count) and what in ACTIVE:
+            queues.add(queue)
+        elif what == "delayed":
+            delayed[queue] += int(count)
+    return queues, delayed
 
 
 def _failed(newest: Iterable[bytes], events: Iterable[Any]) -> list[str]:
@@ -227,12 +257,13 @@ def _look_closer(client: redis.Redis, keys: Keys, seen: _Seen, queues: set[str])
         pipeline.hmget(keys.record(task_id), _FAILURE_FIELDS)
     replies = iter(pipeline.execute())
     workers = [
-        _worker(worker, until - seen.now_ms, next(replies), next(replies))
+        _worker(worker, until - seen.now_ms, next(replies), next(replies), seen.paused)
         for worker, until in seen.workers.items()
     ]
     running = [_running(i, next(replies), seen.now_ms) for i in seen.running]
     failures = [_failure(i, next(replies), seen.now_ms) for i in seen.failed]
-    heard: Counter[str] = Counter(q for w in workers if w.is_alive for q in w.queues)
+    takers = [worker for worker in workers if worker.is_alive and not worker.is_draining]
+    heard = Counter(queue for worker in takers for queue in worker.queues)
     names = queues | set(heard) | {n.partition(":")[2] for n in seen.paused if n[:6] == "queue:"}
     return _Details(
         workers=sorted(workers, key=lambda w: w.id),
@@ -250,7 +281,12 @@ def _queues(
         for key in keys.ready_lists(name):
             pipeline.llen(key)
             pipeline.lindex(key, -1)
+    for type_name, queue in seen.held:
+        pipeline.zcard(keys.held(type_name, queue))
     replies = pipeline.execute()
+    held: Counter[str] = Counter()
+    for (_, queue), count in zip(seen.held, replies[len(replies) - len(seen.held) :], strict=True):
+        held[queue] += count
     steps = 2 * len(keys.ready_lists(""))
     found: list[QueueNow] = []
     next_ids: list[str | None] = []
@@ -258,8 +294,17 @@ def _queues(
         mine = replies[position * steps : (position + 1) * steps]
         heads = [head.decode() for head in mine[1::2] if head and not head.startswith(b"{")]
         next_ids.append(heads[0] if heads else None)
-        paused = f"queue:{name}" in seen.paused
-        found.append(QueueNow(name, sum(mine[::2]), None, paused, heard[name]))
+        found.append(
+            QueueNow(
+                name=name,
+                ready=sum(mine[::2]),
+                waiting_seconds=None,
+                is_paused=f"queue:{name}" in seen.paused,
+                workers=heard[name],
+                delayed=seen.delayed_in[name],
+                held=held[name],
+            )
+        )
     return _with_waits(client, keys, found, next_ids, seen.now_ms)
 
 
@@ -274,13 +319,12 @@ def _with_waits(
     for task_id in next_ids:
         pipeline.hget(keys.record(task_id or ""), "rd")
     waits = [None if since is None else _ago(now_ms, since) for since in pipeline.execute()]
-    return [
-        QueueNow(q.name, q.ready, wait, q.is_paused, q.workers)
-        for q, wait in zip(queues, waits, strict=True)
-    ]
+    return [replace(queue, waiting_seconds=wait) for queue, wait in zip(queues, waits, strict=True)]
 
 
-def _worker(worker: str, left_ms: float, info: bytes | None, held: int) -> WorkerNow:
+def _worker(
+    worker: str, left_ms: float, info: bytes | None, held: int, paused: set[str]
+) -> WorkerNow:
     said: dict[str, Any] = orjson.loads(info) if info else {}
     return WorkerNow(
         id=worker,
@@ -290,6 +334,7 @@ def _worker(worker: str, left_ms: float, info: bytes | None, held: int) -> Worke
         slots=int(said.get("slots") or 0),
         held=held,
         lease_seconds=left_ms / 1000,
+        is_draining=f"worker:{worker}" in paused,
     )
 
 
@@ -338,6 +383,7 @@ def _put_together(seen: _Seen, details: _Details) -> Overview:
         minutes=[_minute(minute) for minute in seen.minutes],
         delayed=seen.delayed,
         dead=seen.dead,
+        paused_types=sorted(n.partition(":")[2] for n in seen.paused if n.startswith("type:")),
     )
 
 

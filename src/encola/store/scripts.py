@@ -216,6 +216,25 @@ class Swept:
     rescued: int
 
 
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """What a record says of itself, and where its id is found; seen in one step."""
+
+    has_record: bool
+    state: str
+    place: str
+    """ready, held, delayed, leased, dead; empty: in none, it has its outcome."""
+    worker: str
+    has_started: bool
+    in_ready: bool
+    in_delayed: bool
+    in_dead: bool
+    in_held: bool
+    in_leased: bool
+    is_worker_known: bool
+    in_index: bool
+
+
 # --- the verbs --------------------------------------------------------------
 
 
@@ -424,6 +443,10 @@ class Verbs:
 
         return self.call("pause", ["worker", worker, int(on), 0], decode)
 
+    def place(self, task_id: str, worker: str = "") -> Call[Whereabouts]:
+        """Where a task is; *worker*: whose lease to look under, else the record's own."""
+        return self.call("place", [task_id, worker], _decode_place)
+
     def purge(self, queue: str, limit: int = 1000) -> Call[int]:
         return self.call("purge", [queue, limit], int)
 
@@ -472,6 +495,12 @@ def refused(reply: list[Any], max_waiting: int) -> None:
     if reply and reply[0] == b"taken":
         queue, kind = reply[1].decode(), reply[2].decode()
         raise InvalidQueue(queue, f"the server holds a {kind} under that name")
+
+
+def _decode_place(reply: list[Any]) -> Whereabouts:
+    has_record, state, place, worker, *rest = reply
+    flags = [bool(flag) for flag in rest]
+    return Whereabouts(bool(has_record), state.decode(), place.decode(), worker.decode(), *flags)
 
 
 def decode_claim(reply: list[Any]) -> Claim:

@@ -1,4 +1,4 @@
-"""Times, numbers and bars as people read them on a terminal."""
+"""Times, numbers and sizes as people read them. Imports nothing of ours."""
 
 from __future__ import annotations
 
@@ -27,6 +27,11 @@ def number(value: float) -> str:
     if value != int(value):
         return f"{value:.2f}" if value < 1 else f"{value:.1f}"
     return f"{int(value):,}".replace(",", "\u202f")
+
+
+def count(amount: int, noun: str) -> str:
+    """``1 task``, ``2 tasks``."""
+    return f"{number(amount)} {noun}{'' if amount == 1 else 's'}"
 
 
 def size(octets: float) -> str:
