@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import resource
 import select
 import shutil
 import signal
@@ -46,6 +47,8 @@ _OUT_OF_MEMORY: Final = (
 )
 #: Part of its memory that a child must have held for its fall to be laid to want of memory.
 _MUCH: Final = 0.5
+#: Bytes in the unit in which the system tells memory.
+_MAXRSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
 #: Bytes of the child's last words that are looked at.
 _WORDS: Final = 8_000
 
@@ -151,7 +154,7 @@ def _wait(child: subprocess.Popen[bytes], deadline: float) -> int:
         if pid:
             child.returncode = os.waitstatus_to_exitcode(status)
             # KiB on Linux, bytes on macOS.
-            return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+            return usage.ru_maxrss * _MAXRSS_UNIT
         time.sleep(0.005)
     raise TimeoutError
 
@@ -183,10 +186,12 @@ def _failure(job: Job, outcome: dict[str, Any], code: int, peak: int, last_words
         return _too_long(job)
     # Nobody but the kernel sends KILL here, and that for want of memory. And not every library
     # looks whether it was given the memory that it asked for: some just fall over.
+    # (A process counts the memory of the one that started it as its own, up to its exec.)
+    inherited = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
     fell_over = code in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS)
     if (
         code == -signal.SIGKILL
-        or (fell_over and peak > job.memory * _MUCH)
+        or (fell_over and peak > max(job.memory * _MUCH, inherited))
         or any(sign in text for sign in _OUT_OF_MEMORY)
     ):
         return _too_large(job)
