@@ -27,6 +27,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 from .settings import Settings
 
@@ -45,6 +46,10 @@ _QUERY_SECRET = re.compile(
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 _installed: list[logging.Handler] = []
+#: Passwords of this process's settings, which stand in no text.
+_secrets: list[str] = []
+#: A shorter password would be found in every other word.
+SHORTEST_SECRET = 4
 
 
 def configure_logging(
@@ -76,6 +81,7 @@ def configure_logging(
     if stderr or problem:
         handlers.append(logging.StreamHandler(sys.stderr))
 
+    keep_secret(settings)
     root = logging.getLogger()
     while _installed:
         old = _installed.pop()
@@ -91,8 +97,23 @@ def configure_logging(
         logging.getLogger(__name__).warning("no log file: %s", problem)
 
 
+def keep_secret(settings: Settings) -> None:
+    """From here on :func:`redact` knows the passwords of *settings*, wherever they stand."""
+    found: set[str] = set()
+    for address in (settings.redis_url, settings.smtp_url):
+        # Some of a Sentinel's addresses may each have one.
+        for part in (address or "").split(";"):
+            written = urlsplit(part).password if "://" in part else None
+            found |= {written, unquote(written)} if written else set()
+    # A longer one may hold a shorter one.
+    _secrets[:] = sorted((s for s in found if len(s) >= SHORTEST_SECRET), key=len, reverse=True)
+
+
 def redact(text: str) -> str:
-    """*text* without the passwords in its addresses: ``redis://user:***@host``."""
+    """*text* without passwords: those of addresses, ``redis://user:***@host``, and those of the settings."""
+    for secret in _secrets:
+        if secret in text:
+            text = text.replace(secret, "***")
     if "://" in text:
         text = _URL_PASSWORD.sub(r"\1:***@", text)
     return _QUERY_SECRET.sub(r"\1***", text) if "=" in text else text

@@ -120,6 +120,11 @@ class Settings(BaseSettings):
     cleanup_schedule: str = "30 4 * * *"
     """When old data is cleaned up, as a cron expression in that zone; ``none``: never by itself."""
 
+    log_lines: int = Field(1000, ge=0, le=100_000)
+    """Lines kept of what a task logs and prints, the last ones; 0: none are."""
+    log_bytes: int = Field(256 * 1024, ge=1024, le=64 * 1024 * 1024)
+    """And at most so many bytes of them."""
+
     language: Literal["es", "en"] = "es"
     """Language of sentences when a request names none."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

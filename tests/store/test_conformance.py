@@ -44,7 +44,8 @@ from encola.store import (
     run_async,
     run_many,
 )
-from encola.store.scripts import Claimed, Library, WhyWaiting
+from encola.store.logs import decode_line
+from encola.store.scripts import Claimed, Library, LogLine, WhyWaiting
 from support import Server, Store
 
 LEASE_MS = 30_000
@@ -58,6 +59,8 @@ PERMANENT = (
     "encola:done",
     "encola:paused",
     "encola:counts",
+    "encola:log:*",
+    "encola:logged",
     "encola:held",
     "encola:held:*",
     "encola:types",
@@ -186,6 +189,77 @@ def new(task_id: str, **values: Any) -> NewTask:
     message = b'{"task":"tasks.mail"}\n[[],{},{}]'
     queue, type_name = values.pop("queue", "encola"), values.pop("type", "email")
     return NewTask(task_id, message, queue, type_name, **values)
+
+
+# --- logs ---------------------------------------------------------------------
+
+
+def written(bench: Bench, task_id: str) -> list[tuple[int, int, str]]:
+    """(number, attempt, message) of each line that is kept."""
+    lines = [decode_line(e) for e in bench.client.lrange(bench.keys.log(task_id), 0, -1)]
+    return [(line.number, line.attempt, line.message) for line in lines]
+
+
+def log(bench: Bench, *lines: tuple[str, int, str], lines_kept: int = 100, **values: int) -> int:
+    """Lines (id, token, message) of some tasks."""
+    made = [
+        LogLine(
+            i,
+            token,
+            json.dumps({"at": 0, "level": "info", "source": "t", "message": text}).encode(),
+            values.get("skipped", 0),
+        )
+        for i, token, text in lines
+    ]
+    kept: int = bench.do(bench.verbs.log(made, lines_kept, values.get("bytes_kept", 10**6)))
+    return kept
+
+
+def test_lines_are_kept_by_task_and_attempt(bench: Bench) -> None:
+    """Numbered by task; the attempt is the one that ran under the token, also once it is over."""
+    first = bench.running("a")
+    assert log(bench, ("a", first, "one"), ("nobody", 1, "lost"), ("a", first, "two")) == 2
+    bench.do(bench.verbs.release([("a", first)], crashed=True))
+    [again] = bench.claim(1)
+    bench.do(bench.verbs.start("a", again.token))
+    log(bench, ("a", again.token, "three"), ("a", first, "late"))
+    bench.do(bench.verbs.settle("a", again.token, "SUCCESS", b"1"))
+    log(bench, ("a", again.token, "last"), ("a", first, "later"))
+
+    assert written(bench, "a") == [
+        (1, 1, "one"),
+        (2, 1, "two"),
+        (3, 2, "three"),
+        (4, 1, "late"),
+        (5, 2, "last"),
+        (6, 1, "later"),
+    ]
+    assert bench.client.exists(bench.keys.log("nobody")) == 0
+    told = [fields[b"t"] for _, fields in bench.client.xrange("encola:logged")]
+    assert told == [b"a", b"a", b"a"]
+
+
+def test_a_log_keeps_its_end(bench: Bench) -> None:
+    """At most so many lines, at most so many bytes, and always the last one; the numbers go on."""
+    token = bench.running("a")
+    log(bench, *[("a", token, str(n)) for n in range(10)], lines_kept=3)
+    assert [number for number, _, _ in written(bench, "a")] == [8, 9, 10]
+    log(bench, ("a", token, "x" * 50), ("a", token, "y" * 50), bytes_kept=220)
+    assert [number for number, _, _ in written(bench, "a")] == [11, 12]
+    log(bench, ("a", token, "z" * 500), bytes_kept=220)
+    assert [number for number, _, _ in written(bench, "a")] == [13]
+    log(bench, ("a", token, "after a flood"), skipped=7)
+    assert [number for number, _, _ in written(bench, "a")] == [13, 21]
+
+
+def test_a_log_goes_with_its_record(bench: Bench) -> None:
+    token = bench.running("a")
+    log(bench, ("a", token, "one"))
+    bench.do(bench.verbs.settle("a", token, "SUCCESS", b"1"))
+    bench.do(bench.verbs.prune(0, 0))
+
+    assert log(bench, ("a", token, "too late")) == 0
+    assert bench.client.exists(bench.keys.log("a")) == 0
 
 
 # --- enqueue ------------------------------------------------------------------

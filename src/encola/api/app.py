@@ -27,7 +27,19 @@ from ..engine.app import import_task_modules
 from ..errors import EncolaError
 from ..settings import get_settings
 from ..store.safety import check_info
-from . import actions, control, dashboard, events, health, mailbox, records, reports, stats, tasks
+from . import (
+    actions,
+    control,
+    dashboard,
+    events,
+    health,
+    logs,
+    mailbox,
+    records,
+    reports,
+    stats,
+    tasks,
+)
 from .answers import describe
 from .guard import Guard
 from .problems import (
@@ -121,7 +133,18 @@ def make_app() -> FastAPI:
     app.add_exception_handler(Exception, on_crash)
     # In the order in which they are looked through: the busiest first, the route of any id last.
     service = (stats, control)
-    for part in (tasks, actions, events, *service, records, mailbox, reports, health, dashboard):
+    for part in (
+        tasks,
+        actions,
+        logs,
+        events,
+        *service,
+        records,
+        mailbox,
+        reports,
+        health,
+        dashboard,
+    ):
         app.include_router(part.router)
     documented = functools.cache(lambda: describe(app))
     app.openapi = documented  # type: ignore[method-assign]

@@ -76,11 +76,14 @@ class Fanout:
         self.generation = 0
         """Grows when the stream was interrupted: what was before cannot be gone on from."""
         self.listeners: set[Listener] = set()
+        self.readers: dict[str, set[Callable[[], None]]] = {}
+        """Who reads the log of a task along: called when it has grown."""
         self.is_closing = False
         self._ring: list[Told] = []
         self._ring_bytes = 0
         self._ring_from: Order = START
         self._read: Order = START
+        self._logged: Order = START
         self._chunks: dict[tuple[Any, ...], Any] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._starting: asyncio.Future[None] | None = None
@@ -109,6 +112,7 @@ class Fanout:
 
     async def _start(self) -> None:
         self._read = self._ring_from = self.visible = await self.stream.end()
+        self._logged = await self.stream.logged_end()
         self._tasks = [
             asyncio.create_task(self._read_on(), name="encola-events"),
             asyncio.create_task(self._beat(), name="encola-beat"),
@@ -157,8 +161,8 @@ class Fanout:
             try:
                 if was_away:
                     self._take_up(await self.stream.after(self._read, READ_COUNT))
-                events = await self.stream.wait(self._read, READ_COUNT, READ_WAIT_MS)
-                if len(events) == READ_COUNT:
+                waited = await self.stream.wait(self._read, self._logged, READ_COUNT, READ_WAIT_MS)
+                if len(waited.events) == READ_COUNT:
                     # Far behind: the stream may have been shortened past us.
                     was_away = True
                     continue
@@ -170,7 +174,11 @@ class Fanout:
                 pause = min(pause * 2, 2.0)
             else:
                 was_away, pause = False, 0.1
-                self._add(events)
+                self._add(waited.events)
+                self._logged = waited.logged
+                for task_id in waited.wrote & self.readers.keys():
+                    for read_on in list(self.readers[task_id]):
+                        read_on()
 
     def _take_up(self, read: Read) -> None:
         """After an absence of the store: goes on, or says that something is missing."""

@@ -29,6 +29,7 @@ from typing import Any, Final
 
 import orjson
 
+from .. import tasklog
 from ..client import LoopClient, current_loop_client
 from ..errors import StoreError
 from ..logs import current_task_id
@@ -72,6 +73,7 @@ class InProcess:
         self.worker_id = new_worker_id()
         self.held: dict[str, Held] = {}
         self.turns = asyncio.Semaphore(MOST_AT_ONCE)
+        tasklog.install(streams=False)
         self._beating: asyncio.Task[None] | None = None
 
     def hold(self, task_id: str) -> str:
@@ -111,7 +113,7 @@ class InProcess:
         started = await self.client.run(self.client.verbs.start(task_id, TOKEN))
         if started is not Start.STARTED:
             return
-        held.work = asyncio.ensure_future(runner())
+        held.work = asyncio.ensure_future(_logged(task_id, runner))
         try:
             result = await held.work
         except asyncio.CancelledError:
@@ -199,6 +201,19 @@ class InProcess:
         for task_id, held in list(self.held.items()):
             if not held.is_taken_up and held.since < limit:
                 self.let_go(task_id)
+
+
+async def _logged(task_id: str, runner: Runner) -> Mapping[str, Any]:
+    """Runs it; what it logs is in the store before its outcome is."""
+    if not get_settings().log_lines:
+        return await runner()
+    log = tasklog.current_task_log()
+    run = log.begin(task_id, TOKEN)
+    try:
+        return await runner()
+    finally:
+        if run.lines:
+            await asyncio.to_thread(log.end, run)
 
 
 def new_worker_id() -> str:

@@ -165,3 +165,23 @@ class Stats(TypedDict):
     window: Figures
     series: list[Figures]
     failures: list[Cause]
+
+
+class LogItem(TypedDict):
+    """One line of a task's log."""
+
+    n: int
+    at: Moment
+    attempt: int
+    level: str
+    source: str
+    message: str
+
+
+class LogAnswer(TypedDict):
+    """What a task wrote, oldest first."""
+
+    task_id: str
+    items: list[LogItem]
+    last: int
+    dropped: int

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
 import orjson
@@ -47,7 +47,9 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, subscription: Subscription[bytes], blocks: AsyncIterator[bytes]) -> None:
+    def __init__(
+        self, subscription: Subscription[bytes], blocks: AsyncGenerator[bytes, None]
+    ) -> None:
         super().__init__(headers=HEADERS)
         del self.headers["content-length"]
         self.subscription = subscription
@@ -77,10 +79,11 @@ class EventStream(Response):
     async def _send_all(self, send: Send) -> None:
         subscription, clock = self.subscription, asyncio.get_running_loop().time
         with contextlib.suppress(EncolaError):  # the client comes back, with its last id
-            async for block in self.blocks:
-                subscription.sending_since = clock()
-                await send({"type": "http.response.body", "body": block, "more_body": True})
-                subscription.sending_since = None
+            async with contextlib.aclosing(self.blocks) as blocks:
+                async for each in blocks:
+                    subscription.sending_since = clock()
+                    await send({"type": "http.response.body", "body": each, "more_body": True})
+                    subscription.sending_since = None
 
     async def _watch(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -90,7 +93,7 @@ class EventStream(Response):
 
 async def blocks_of(
     subscription: Subscription[bytes], *first: bytes, hello: bool = True
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """The blocks of a subscription to events, after those that are given."""
     head = write_order(subscription.position)
     greeting = block("hello", {"last_event_id": head}, head) if hello else b""

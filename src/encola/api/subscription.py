@@ -75,6 +75,7 @@ class Subscription(Generic[C]):
         self._waiter: asyncio.Future[None] | None = None
         self._is_over = fanout.is_closing
         self._is_checked = position is None
+        self._is_poked = False
         self._told_at = asyncio.get_running_loop().time()
         self.change(wanted, encode)
         fanout.join(self)
@@ -101,6 +102,9 @@ class Subscription(Generic[C]):
             portion = await self._advance()
             if portion is not None:
                 return portion
+            if self._is_poked:
+                self._is_poked = False
+                return Portion(self.position)
             # Woken while it looked, or from now on.
             await self._waiter
         return None
@@ -110,6 +114,11 @@ class Subscription(Generic[C]):
     def wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def poke(self) -> None:
+        """Something else than an event has happened: :meth:`next` answers, with nothing."""
+        self._is_poked = True
+        self.wake()
 
     def cut_off_if_slow(self, now: float) -> None:
         if self.sending_since is not None and now - self.sending_since > SLOW_SECONDS:

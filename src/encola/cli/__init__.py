@@ -19,7 +19,7 @@ import typer
 
 from encola.errors import EncolaError
 
-from . import api, beat, cancel, doctor, flower, monitor, status, submit, up, worker
+from . import api, beat, cancel, doctor, flower, logs, monitor, status, submit, up, worker
 from .exits import EXIT_CODES, exit_code_of
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ app.command("submit", context_settings=submit.CONTEXT)(submit.submit)
 app.command("status")(status.status)
 app.command("cancel")(cancel.cancel)
 app.command("doctor")(doctor.doctor)
+app.command("logs")(logs.logs)
 app.command("monitor")(monitor.monitor)
 app.command("flower", context_settings=flower.CONTEXT)(flower.flower)
 

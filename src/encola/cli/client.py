@@ -6,11 +6,12 @@ Knows nothing of single commands. Errors come as :class:`CommandError` with thei
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote, urlsplit
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+from urllib.parse import quote, urlencode, urlsplit
 
 from encola.embedded import runfile
 from encola.errors import NothingRuns
@@ -62,6 +63,31 @@ class Api:
         """Cancel a task."""
         return self._call("DELETE", f"/tasks/cancel/{quote(task_id, safe='')}")
 
+    def log(self, task_id: str, query: dict[str, Any]) -> dict[str, Any]:
+        """Lines that a task wrote: ``{items, last, dropped}``."""
+        return self._call("GET", f"/tasks/{quote(task_id, safe='')}/logs?{_query(query)}")
+
+    def log_events(
+        self, task_id: str, query: dict[str, Any]
+    ) -> Generator[tuple[str, dict[str, Any]]]:
+        """
+        (event, data) as they come, until the connection ends.
+
+        Raises:
+            NoAnswer: the API is away, or has gone.
+        """
+        import httpx
+
+        path = f"/tasks/{quote(task_id, safe='')}/logs/events?{_query(query)}"
+        try:
+            with self._client.stream("GET", path) as response:
+                if not response.is_success:
+                    response.read()
+                    self._raise(response)
+                yield from _events(response.iter_lines())
+        except httpx.HTTPError as error:
+            raise self._no_answer(error) from None
+
     def ready(self) -> dict[str, Any]:
         """``{store, workers, …}``, also where the API says that it is not ready."""
         response = self._send("GET", "/ready", None)
@@ -69,9 +95,12 @@ class Api:
 
     def _call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         response = self._send(method, path, body)
-        answer = _object(response)
         if response.is_success:
-            return answer
+            return _object(response)
+        return self._raise(response)
+
+    def _raise(self, response: httpx.Response) -> NoReturn:
+        answer = _object(response)
         raise CommandError(
             _sentence(answer) or f"The API answered {response.status_code}.",
             exit_code_of_problem(response.status_code, str(answer.get("code", ""))),
@@ -83,10 +112,13 @@ class Api:
         try:
             return self._client.request(method, path, json=body)
         except httpx.HTTPError as error:
-            raise NoAnswer(
-                f"No answer from {redact(str(self._client.base_url))} ({error}). "
-                "Start `encola up`, or name the API in ENCOLA_URL."
-            ) from None
+            raise self._no_answer(error) from None
+
+    def _no_answer(self, error: Exception) -> NoAnswer:
+        return NoAnswer(
+            f"No answer from {redact(str(self._client.base_url))} ({error}). "
+            "Start `encola up`, or name the API in ENCOLA_URL."
+        )
 
 
 @contextmanager
@@ -137,6 +169,24 @@ def api_url(settings: Settings) -> str:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         return f"http://{host}:{settings.port}"
     raise NothingRuns(runfile.shown(settings.data_dir))
+
+
+def _query(values: dict[str, Any]) -> str:
+    return urlencode({name: value for name, value in values.items() if value is not None})
+
+
+def _events(lines: Iterable[str]) -> Generator[tuple[str, dict[str, Any]]]:
+    """Server-sent events out of their lines, as our own API writes them."""
+    event, data = "message", ""
+    for line in lines:
+        field, _, value = line.partition(": ")
+        if field == "event":
+            event = value
+        elif field == "data":
+            data = value
+        elif not line and data:
+            yield event, json.loads(data)
+            event, data = "message", ""
 
 
 def _language() -> str:

@@ -19,6 +19,7 @@ import orjson
 from celery import Task as CeleryTask
 from celery.exceptions import Ignore, Reject, Retry
 
+from .. import tasklog
 from ..errors import EncolaError, PermanentFailure
 from ..logs import current_task_id
 from ..settings import get_settings
@@ -72,7 +73,8 @@ class Task(CeleryTask):
         self._start(int(token))
         reset = current_task_id.set(self.request.id)
         try:
-            return self.run(*args, **kwargs)
+            with tasklog.kept(self.request.id, int(token)):
+                return self.run(*args, **kwargs)
         except Ignore:
             if getattr(self.request, "encola_declared", None):
                 self.backend.settle_declared(self.request.id, self.request)

@@ -28,6 +28,7 @@ from celery.worker import state as worker_state
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer.tasks import Tasks
 
+from .. import tasklog
 from ..errors import StoreError, StoreUnsafe
 from ..settings import Settings, get_settings
 from ..store import connect
@@ -67,6 +68,8 @@ class LeaseStep(bootsteps.StartStopStep):
         lease.kill_child = lambda request: stop_child(worker, request)
 
     def start(self, worker: Any) -> None:
+        # For pools that run tasks in this very process; children listen for themselves.
+        tasklog.install(streams=True)
         lease: Lease = worker.encola_lease
         lease.register()
         lease.watch()
@@ -214,6 +217,13 @@ def _still_runs(request: Any, pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+@signals.worker_process_init.connect
+def _listen_in_child(**_: Any) -> None:
+    """A child runs one task at a time: what its threads write is that task's."""
+    tasklog.install(streams=True)
+    tasklog.current_task_log().is_alone = True
 
 
 class BindLease(bootsteps.StartStopStep):

@@ -9,7 +9,7 @@ entry is its place in the stream, and the id from which a reader goes on.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
@@ -76,6 +76,16 @@ class Read:
     """The last event there is."""
 
 
+@dataclass(slots=True)
+class Waited:
+    """What came while waiting."""
+
+    events: list[Event] = field(default_factory=list[Event])
+    wrote: set[str] = field(default_factory=set[str])
+    """Ids of tasks whose log has grown."""
+    logged: Order = START
+
+
 def write_order(order: Order) -> str:
     return f"{order[0]}-{order[1]}"
 
@@ -115,6 +125,7 @@ class EventStream:
     def __init__(self, client: redis.asyncio.Redis, keys: Keys) -> None:
         self._client: Any = client
         self._key = keys.named("events")
+        self._logged_key = keys.named("logged")
 
     async def end(self) -> Order:
         """The order of the last event; :data:`START` where there was none yet."""
@@ -137,13 +148,30 @@ class EventStream:
         found = [decode_event(*entry) for entry in entries]
         return Read(found, _is_kept(order, info), _order(info["last-generated-id"]))
 
-    async def wait(self, order: Order, count: int, wait_ms: int) -> list[Event]:
-        """:meth:`after`, waiting for the first up to *wait_ms*; empty when none came."""
+    async def wait(self, order: Order, logged: Order, count: int, wait_ms: int) -> Waited:
+        """
+        What came after, waiting for the first up to *wait_ms*; empty when nothing came.
+
+        Args:
+            logged: the last word of a log that was heard.
+        """
+        keys = {self._key: write_order(order), self._logged_key: write_order(logged)}
         with translated():
-            reply = await self._client.xread(
-                {self._key: write_order(order)}, count=count, block=wait_ms
-            )
-        return [decode_event(*entry) for _, entries in reply or () for entry in entries]
+            reply = await self._client.xread(keys, count=count, block=wait_ms)
+        found = Waited(logged=logged)
+        for key, entries in reply or ():
+            if key.decode() == self._key:
+                found.events += [decode_event(*entry) for entry in entries]
+            else:
+                found.logged = _order(entries[-1][0])
+                found.wrote |= {fields[b"t"].decode() for _, fields in entries}
+        return found
+
+    async def logged_end(self) -> Order:
+        """The last word of a log there is."""
+        with translated():
+            last = await self._client.xrevrange(self._logged_key, count=1)
+        return _order(last[0][0]) if last else START
 
     async def _info(self) -> dict[str, Any] | None:
         with translated():

@@ -31,6 +31,7 @@ FIXED: Final = (
     "schedules",
     "counts",
     "held",
+    "logged",
 )
 
 #: About so many events are kept in the stream.
@@ -80,6 +81,10 @@ class Keys:
     def held(self, type_name: str, queue: str) -> str:
         """Tasks of a paused type that came up on a queue."""
         return f"{self.prefix}held:{type_name}\x1f{queue}"
+
+    def log(self, task_id: str) -> str:
+        """What a task wrote."""
+        return f"{self.prefix}log:{task_id}"
 
     def wake(self, queue: str) -> str:
         return f"{self.prefix}wake:{queue}"

@@ -184,6 +184,18 @@ class Renewal:
 
 
 @dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line that a task wrote."""
+
+    task_id: str
+    token: int
+    line: bytes
+    """JSON: ``at`` (ms), ``level``, ``source``, ``message``."""
+    skipped: int = 0
+    """Lines before it that were too many to be sent."""
+
+
+@dataclass(frozen=True, slots=True)
 class WhyWaiting:
     """Why a task does not run."""
 
@@ -373,6 +385,13 @@ class Verbs:
             return WhyWaiting(reason, None if ahead < 0 else ahead, None if until < 0 else until)
 
         return self.call("waiting", [task_id, limit], decode)
+
+    def log(self, lines: Iterable[LogLine], most_lines: int, most_bytes: int) -> Call[int]:
+        """Keeps what tasks wrote; answers how many lines were kept."""
+        argv: list[Argument] = [most_lines, most_bytes]
+        for line in lines:
+            argv += (line.task_id, line.token, line.skipped, line.line)
+        return self.call("log", argv, int)
 
     def sweep(self, lease_ms: int, queues: Sequence[str], limit: int = 200) -> Call[Swept]:
         def decode(reply: list[int]) -> Swept:

@@ -13,6 +13,7 @@
 --   9 schedules zset   schedule id -> when it is due next, ms
 --  10 counts   hash    "<type>\31<queue>\31<state>" -> records; "…\31delayed" -> those that wait for a time
 --  11 held     set     "<type>\31<queue>" where tasks are held
+--  12 logged   stream  ids of tasks that have just written something; short
 -- ARGV, the first four of every script:
 --   1 prefix of our own keys   2 prefix of the ready lists
 --   3 events kept (about)      4 milliseconds that statistics are kept
@@ -21,6 +22,7 @@
 -- Keys built here, and only here, because their names are known only once the
 -- script runs:
 --   <prefix>t:<id>             hash    the record, which is also the message
+--   <prefix>log:<id>           list    what the task wrote; see log.lua
 --   <prefix>leased:<worker>    set     ids under the worker's lease
 --   <prefix>worker:<worker>    string  JSON: what the worker says of itself
 --   <prefix>inbox:<worker>     list    "<token> <id>" to stop at once
@@ -40,7 +42,7 @@ local P, LP = ARGV[1], ARGV[2]
 local EVENTS_KEPT, STATS_MS = tonumber(ARGV[3]), tonumber(ARGV[4])
 local META, DELAYED, DEAD, WORKERS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local EVENTS, DONE, PAUSED, TYPES = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
-local SCHEDULES, COUNTS, HELD = KEYS[9], KEYS[10], KEYS[11]
+local SCHEDULES, COUNTS, HELD, LOGGED = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
 local STEPS = {0, 3, 6, 9}
 local FINISHED = {SUCCESS = true, FAILURE = true, REVOKED = true}
 -- The third lost child or worker parks a task: two may be bad luck, three are the task.
@@ -49,6 +51,7 @@ local MAX_ATTEMPTS_BYTES = 16000
 local NOW = now_ms()
 
 local function record_key(id) return P .. 't:' .. id end
+local function log_key(id) return P .. 'log:' .. id end
 local function schedule_key(id) return P .. 's:' .. id end
 
 -- The ready list of a queue and a priority: 0 first, then 3, 6, 9, as in Kombu.

@@ -28,7 +28,7 @@ local function forget(rec)
   drop(index_key(rec.tenant, 'type', rec.type), at)
   drop(index_key(rec.tenant, 'queue', rec.queue), at)
   if rec.user ~= '' then drop(index_key(rec.tenant, 'user', rec.user), at) end
-  redis.call('DEL', rec.key)
+  redis.call('DEL', rec.key, log_key(rec.id))
 end
 local surplus = redis.call('XLEN', DONE) - keep
 for _, entry in ipairs(redis.call('XRANGE', DONE, after == '' and '-' or '(' .. after, '+', 'COUNT', limit)) do
