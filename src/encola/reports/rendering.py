@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import resource
 import select
 import shutil
 import signal
@@ -186,12 +185,10 @@ def _failure(job: Job, outcome: dict[str, Any], code: int, peak: int, last_words
         return _too_long(job)
     # Nobody but the kernel sends KILL here, and that for want of memory. And not every library
     # looks whether it was given the memory that it asked for: some just fall over.
-    # (A process counts the memory of the one that started it as its own, up to its exec.)
-    inherited = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
     fell_over = code in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS)
     if (
         code == -signal.SIGKILL
-        or (fell_over and peak > max(job.memory * _MUCH, inherited))
+        or (fell_over and peak > job.memory * _MUCH)
         or any(sign in text for sign in _OUT_OF_MEMORY)
     ):
         return _too_large(job)
