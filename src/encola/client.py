@@ -224,12 +224,9 @@ class LoopClient:
         settings = get_settings()
         try:
             call = self.verbs.enqueue([new for new, _ in batch], settings.max_waiting)
-            if settings.durability == "disk":
-                accepted = await self._run_to_disk(call)
-            else:
-                accepted = await run_async(self.redis, call)
+            accepted = await self.accept(call)
         except StoreUnavailable as error:
-            _reject(batch, _honest(error))
+            _reject(batch, error)
         except StoreFull as error:
             if len(batch) == 1:
                 _reject(batch, error)
@@ -243,6 +240,21 @@ class LoopClient:
             for (_, future), entry in zip(batch, accepted, strict=True):
                 if not future.done():
                     future.set_result(entry)
+
+    async def accept(self, call: Call[list[Enqueued]]) -> list[Enqueued]:
+        """
+        Runs a script that accepts tasks, and comes back when they are as durable as the settings ask for.
+
+        Raises:
+            StoreUnavailable, StoreFull, and what the call's decoder raises.
+        """
+        try:
+            if get_settings().durability == "disk":
+                return await self._run_to_disk(call)
+            accepted: list[Enqueued] = await run_async(self.redis, call)
+        except StoreUnavailable as error:
+            raise _honest(error) from error.__cause__
+        return accepted
 
     async def _run_to_disk(self, call: Call[list[Enqueued]]) -> list[Enqueued]:
         for command in _as_commands(call):

@@ -37,6 +37,7 @@ from . import (
     mailbox,
     records,
     reports,
+    schedules,
     stats,
     tasks,
 )
@@ -132,7 +133,7 @@ def make_app() -> FastAPI:
     app.add_exception_handler(ClientDisconnect, on_disconnect)
     app.add_exception_handler(Exception, on_crash)
     # In the order in which they are looked through: the busiest first, the route of any id last.
-    service = (stats, control)
+    service = (stats, control, schedules)
     for part in (
         tasks,
         actions,
