@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from encola.record import TaskState
@@ -14,6 +15,7 @@ from encola.store import run
 from harness import Server
 from mail_servers import HANG, ScriptedServer
 from mailing import Mailing
+from running import Running
 from support import wait_until
 
 ONE_MAIL = ["MAIL", "RCPT", "DATA"]
@@ -144,3 +146,20 @@ def test_a_killed_child_leaves_one_mail_in_doubt(
     assert ["crashed", "SUCCESS"] == [attempt.outcome for attempt in record.attempts]
     assert (3, 2) == (len(ids), len(set(ids)))
     assert ids[1] == ids[2]
+
+
+def test_a_service_that_stops_has_said_goodbye_everywhere() -> None:
+    """The API process too, whose server ends it by a signal."""
+    server = ScriptedServer({})
+    with server.beside() as url:
+        service = Running({"ENCOLA_SMTP_URL": url})
+        try:
+            service.start()
+            for route in ("simple", "celery"):
+                body = {"email": f"{route}@example.com", "subject": "Hola", "body": "Hola."}
+                httpx.post(f"{service.api_url}/tasks/email/{route}", json=body).raise_for_status()
+            wait_until(lambda: len(server.mails) == 2, description="both mails have come")
+        finally:
+            service.close()
+
+    assert [["EHLO", *ONE_MAIL, "QUIT"]] * 2 == [session.verbs for session in server.sessions]

@@ -25,6 +25,8 @@ from .. import __version__
 from ..client import current_loop_client, register_types
 from ..engine.app import import_task_modules
 from ..errors import EncolaError
+from ..loops import of_this_loop
+from ..mail.connections import Connections
 from ..settings import get_settings
 from ..store.safety import check_info
 from . import (
@@ -71,6 +73,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     keeping.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await keeping
+    # Here, because uvicorn ends the process by the signal that stopped it, and its loop with it.
+    await of_this_loop(Connections).close()
 
 
 async def keep_house() -> None:
