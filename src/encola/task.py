@@ -88,6 +88,9 @@ class TaskContext:
     retries: int = 0
     """Failed attempts before this one."""
     reporter: Reporter | None = None
+    scheduled_at: dt.datetime | None = None
+    """The time that a schedule's run is for, in UTC: one that was missed and made up for starts later
+    than this. None: no schedule enqueued it."""
 
     @property
     def idempotency_key(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import subprocess
 import sys
@@ -19,12 +20,14 @@ from support import wait_until
 
 MODULE = """
 from celery.schedules import crontab
-from encola import every, task
+from encola import RetryPolicy, TaskContext, every, task
 from encola.engine import celery_app
 
-@task(schedule=every(seconds=1))
-def declared(n: int = 1) -> int:
-    return n
+@task(schedule=every(seconds=1), retry=RetryPolicy(first_delay=0.01, max_retries=1))
+def declared(context: TaskContext, n: int = 1) -> str:
+    if context.retries == 0:
+        raise OSError("once")
+    return context.scheduled_at.isoformat()
 
 @celery_app.on_after_configure.connect
 def add(sender, **_):
@@ -91,8 +94,20 @@ def fired(bench: Bench) -> Counter[str]:
     return found
 
 
-def succeeded(bench: Bench) -> int:
-    return int(cast("int", bench.client.zcard(bench.keys.index("state", TaskState.SUCCESS))))
+def results(bench: Bench, type_name: str) -> dict[str, str]:
+    """Task -> result, of the tasks of a type that have one."""
+    found = {}
+    for name in cast("list[bytes]", bench.client.keys(bench.keys.record("*"))):
+        record = bench.record(name.decode().rpartition(":")[2])
+        if record and record.type == type_name and record.state is TaskState.SUCCESS:
+            found[record.id] = record.result
+    return found
+
+
+def time_of(task_id: str) -> dt.datetime:
+    """The first six bytes of a scheduled task's id."""
+    ms = int(task_id.replace("-", "")[:12], 16)
+    return dt.datetime.fromtimestamp(ms / 1000, dt.UTC)
 
 
 def each_fired(bench: Bench, times: int) -> bool:
@@ -129,7 +144,10 @@ def test_a_worker_with_beat_inside_fires_and_runs(alone: Bench) -> None:
     """``celery worker -B``: the child that keeps time logs to the same file, and nowhere else."""
     with running(alone, "celery", "-A", "encola.engine", "worker", "-B", "-c", "1") as log:
         wait_until(lambda: each_fired(alone, 2), description="all are fired", timeout=60)
-        wait_until(lambda: succeeded(alone) >= 3, description="they run")
+        wait_until(lambda: results(alone, "declared"), description="they run", timeout=30)
+        for task_id, result in results(alone, "declared").items():
+            # What the id was made from is what the task was told, after a retry too.
+            assert dt.datetime.fromisoformat(result) == time_of(task_id)
 
     assert "Logging error" not in log.read_text()
     assert "encola.scheduler: Schedule declared" in log.read_text()

@@ -296,6 +296,8 @@ def test_a_time_is_fired_once_whoever_comes(bench: Bench, due: Due) -> None:
     assert (record.type, record.state, record.place) == ("tidy", "PENDING", "ready")
     assert (record.source, record.schedule_id) == ("schedule", "tidy")
     assert record.args == [7]
+    stored = cast("bytes", bench.client.hget(bench.keys.record(record.id), "m"))
+    assert Message.decode(stored).ours["scheduled_at"] == "2026-11-22T09:05:00.000000Z"
     assert bench.client.llen(bench.keys.wake("encola")) == 1
     assert [f["s"] for _, f in look(bench.client, bench.keys).events] == ["PENDING"]
     assert bench.next_at() == utc("2026-11-22T09:10")
@@ -439,6 +441,8 @@ def test_run_now_enqueues_one_and_moves_no_time(bench: Bench, paused: bool) -> N
 
     [record] = bench.records()
     assert (record.id, record.source, record.schedule_id) == ("by-hand", "api", "tidy")
+    stored = cast("bytes", bench.client.hget(bench.keys.record("by-hand"), "m"))
+    assert "scheduled_at" not in Message.decode(stored).ours
     assert accepted.id == "by-hand"
     assert bench.next_at() == utc("2026-11-22T09:05")
     now = round(bench.now.timestamp() * 1000)

@@ -9,6 +9,7 @@ makes the function of a declared task type.
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import random
 import uuid
@@ -157,6 +158,7 @@ def celery_function(task_type: TaskType) -> Callable[..., Any]:
             attempt=(request.retries or 0) + 1,
             retries=request.retries or 0,
             reporter=reporter,
+            scheduled_at=_scheduled_at(request.get("encola")),
         )
         try:
             return task_type.run(context, args, kwargs)
@@ -172,6 +174,12 @@ def celery_function(task_type: TaskType) -> Callable[..., Any]:
     run.__doc__ = task_type.function.__doc__
     run.__module__ = task_type.function.__module__
     return run
+
+
+def _scheduled_at(ours: object) -> dt.datetime | None:
+    """From our own part of the headers."""
+    moment = ours.get("scheduled_at") if isinstance(ours, dict) else None
+    return dt.datetime.fromisoformat(moment) if isinstance(moment, str) else None
 
 
 def _retry(task: Task, task_type: TaskType, error: Exception) -> None:

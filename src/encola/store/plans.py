@@ -65,9 +65,11 @@ class Plan:
         return cls(**values, timing=decode_timing(plain["timing"]), message=message)
 
     def message_for(self, moment: dt.datetime, source: str = "schedule") -> bytes:
-        """The message of the run of *moment*."""
+        """The message of the run of *moment*; of another source, that of a run by hand."""
         message = Message.decode(self.message)
-        ours = {**message.ours, "source": source, "scheduled_at": iso(moment)}
+        ours = {**message.ours, "source": source}
+        if source == "schedule":
+            ours["scheduled_at"] = iso(moment)
         headers = {**message.headers, "encola": ours}
         if self.expires is not None:
             headers["expires"] = iso(moment + dt.timedelta(seconds=self.expires))
