@@ -385,7 +385,6 @@ def test_a_wait_has_a_limit(run: Run, api: FakeApi) -> None:
 @pytest.mark.parametrize(
     ("status", "code", "expected"),
     [
-        (404, "task_not_found", 3),
         (409, "task_finished", 5),
         (503, "store_unavailable", 4),
     ],
@@ -400,6 +399,37 @@ def test_a_problem_is_told_in_the_apis_words(
     done = run("cancel", "t-1", ENCOLA_URL=api.url)
 
     assert (expected, "", "What the API says.\n") == (done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("arguments", [("cancel", "t-2"), ("status", "t-2")])
+def test_an_unknown_id_is_named(run: Run, api: FakeApi, arguments: tuple[str, ...]) -> None:
+    """Exit code 3; it may have been mistyped."""
+    problem = {"status": 404, "code": "task_not_found", "detail": "Task not found"}
+    for route in ("GET /tasks/t-2", "DELETE /tasks/cancel/t-2"):
+        api.answers[route] = (404, problem)
+    done = run(*arguments, ENCOLA_URL=api.url)
+    told = "Unknown task 't-2': it was never accepted, or retention removed it.\n"
+
+    assert (3, "", told) == (done.returncode, done.stdout, done.stderr)
+
+
+def test_an_input_that_does_not_fit_is_told_field_by_field(run: Run, api: FakeApi) -> None:
+    """Once, by the names of the command line."""
+    errors = [
+        {"loc": ["body", "input", "user_id"], "msg": "Field required", "type": "missing"},
+        {"loc": ["body", "input", "to", 0], "msg": "no address", "type": "value_error"},
+    ]
+    detail = "Invalid input for task type 'file': body.input.user_id: Field required"
+    problem = {"status": 422, "code": "validation", "detail": detail, "errors": errors}
+    api.answers["POST /tasks"] = (422, problem)
+    done = run("submit", "file", "--html", ENCOLA_URL=api.url)
+
+    assert (2, "") == (done.returncode, done.stdout)
+    assert [
+        "Invalid input for task type 'file':",
+        "  - user_id: Field required",
+        "  - to.0: no address",
+    ] == done.stderr.splitlines()
 
 
 def test_cancel_prints_the_id_alone(run: Run, api: FakeApi) -> None:

@@ -19,7 +19,20 @@ import typer
 
 from encola.errors import EncolaError
 
-from . import api, beat, cancel, doctor, flower, logs, monitor, status, submit, up, worker
+from . import (
+    api,
+    beat,
+    cancel,
+    completion,
+    doctor,
+    flower,
+    logs,
+    monitor,
+    status,
+    submit,
+    up,
+    worker,
+)
 from .exits import EXIT_CODES, exit_code_of
 
 app = typer.Typer(
@@ -35,7 +48,6 @@ app = typer.Typer(
     epilog=f"Exit codes: {EXIT_CODES}. Settings are environment variables: ENCOLA_DATA_DIR, "
     "ENCOLA_PORT, REDIS_URL and others; docs/settings.md lists them.",
     no_args_is_help=True,
-    add_completion=False,
     # A stranger's traceback with the values of local variables could show a password.
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -45,13 +57,14 @@ app.command("up")(up.up)
 app.command("api")(api.api)
 app.command("worker")(worker.worker)
 app.command("beat")(beat.beat)
-app.command("submit", context_settings=submit.CONTEXT)(submit.submit)
+app.command("submit", cls=completion.SubmitCommand, context_settings=submit.CONTEXT)(submit.submit)
 app.command("status")(status.status)
 app.command("cancel")(cancel.cancel)
 app.command("doctor")(doctor.doctor)
 app.command("logs")(logs.logs)
 app.command("monitor")(monitor.monitor)
 app.command("flower", context_settings=flower.CONTEXT)(flower.flower)
+app.command("completion")(completion.completion)
 
 
 def main() -> None:

@@ -18,10 +18,10 @@ GRACEFUL_SECONDS = 5
 
 def api(
     host: Annotated[
-        str | None, typer.Option(help="Address to listen on; default: ENCOLA_HOST.")
+        str | None, typer.Option(metavar="HOST", help="Address to listen on; default: ENCOLA_HOST.")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(help="Port to listen on; default: ENCOLA_PORT.")
+        int | None, typer.Option(metavar="PORT", help="Port to listen on; default: ENCOLA_PORT.")
     ] = None,
 ) -> None:
     """

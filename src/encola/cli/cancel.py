@@ -10,10 +10,14 @@ import typer
 from encola.logs import one_line
 
 from .client import connect
+from .completion import offer_unfinished_ids
 
 
 def cancel(
-    task_id: Annotated[str, typer.Argument(metavar="ID", help="The task's id.")],
+    task_id: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="The task's id.", autocompletion=offer_unfinished_ids),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
     """

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from urllib.parse import quote, urlencode, urlsplit
 
 from encola.embedded import runfile
-from encola.errors import NothingRuns
+from encola.errors import NothingRuns, TaskNotFound
 from encola.logs import one_line, redact
 from encola.settings import Settings, load_settings
 
-from .exits import NOTHING_RUNS, USAGE, CommandError, exit_code_of_problem
+from .exits import NOTHING_RUNS, UNKNOWN_ID, USAGE, CommandError, exit_code_of_problem
 
 if TYPE_CHECKING:
     import httpx
@@ -57,15 +57,22 @@ class Api:
 
     def task(self, task_id: str) -> dict[str, Any]:
         """Everything known of a task."""
-        return self._call("GET", f"/tasks/{quote(task_id, safe='')}")
+        with _of(task_id):
+            return self._call("GET", f"/tasks/{quote(task_id, safe='')}")
+
+    def newest(self, limit: int) -> list[dict[str, Any]]:
+        """The *limit* (1 to 200) newest tasks, newest first."""
+        return cast("list[dict[str, Any]]", self._call("GET", f"/tasks?limit={limit}")["items"])
 
     def cancel(self, task_id: str) -> dict[str, Any]:
         """Cancel a task."""
-        return self._call("DELETE", f"/tasks/cancel/{quote(task_id, safe='')}")
+        with _of(task_id):
+            return self._call("DELETE", f"/tasks/cancel/{quote(task_id, safe='')}")
 
     def log(self, task_id: str, query: dict[str, Any]) -> dict[str, Any]:
         """Lines that a task wrote: ``{items, last, dropped}``."""
-        return self._call("GET", f"/tasks/{quote(task_id, safe='')}/logs?{_query(query)}")
+        with _of(task_id):
+            return self._call("GET", f"/tasks/{quote(task_id, safe='')}/logs?{_query(query)}")
 
     def log_events(
         self, task_id: str, query: dict[str, Any]
@@ -80,7 +87,7 @@ class Api:
 
         path = f"/tasks/{quote(task_id, safe='')}/logs/events?{_query(query)}"
         try:
-            with self._client.stream("GET", path) as response:
+            with _of(task_id), self._client.stream("GET", path) as response:
                 if not response.is_success:
                     response.read()
                     self._raise(response)
@@ -122,9 +129,9 @@ class Api:
 
 
 @contextmanager
-def connect(settings: Settings | None = None) -> Generator[Api]:
+def connect(settings: Settings | None = None, *, timeout: float = TIMEOUT) -> Generator[Api]:
     """
-    An :class:`Api` for the block.
+    An :class:`Api` for the block. *timeout*: seconds for each call.
 
     Raises:
         NothingRuns: there is no address to try.
@@ -137,7 +144,7 @@ def connect(settings: Settings | None = None) -> Generator[Api]:
     try:
         client = httpx.Client(
             base_url=url,
-            timeout=TIMEOUT,
+            timeout=timeout,
             trust_env=trust_env,
             headers={"Accept": "application/json", "Accept-Language": _language()},
         )
@@ -189,6 +196,17 @@ def _events(lines: Iterable[str]) -> Generator[tuple[str, dict[str, Any]]]:
             event, data = "message", ""
 
 
+@contextmanager
+def _of(task_id: str) -> Generator[None]:
+    """Names the id in what is said of a task that is unknown: a person may have mistyped it."""
+    try:
+        yield
+    except CommandError as error:
+        if error.exit_code == UNKNOWN_ID:
+            raise TaskNotFound(task_id) from None
+        raise
+
+
 def _language() -> str:
     """Sentences in the language set for encola, else in English as the rest of the command line."""
     return os.environ.get("ENCOLA_LANGUAGE", "en").lower()
@@ -203,9 +221,13 @@ def _object(response: httpx.Response) -> dict[str, Any]:
 
 
 def _sentence(problem: dict[str, Any]) -> str:
-    lines = [str(problem.get("detail") or problem.get("title") or "")]
+    """What a problem says; of an input that does not fit, each field by its name on the command line."""
+    said = str(problem.get("detail") or problem.get("title") or "")
     errors = cast("list[dict[str, Any]]", problem.get("errors") or [])
+    # The detail goes on with the same list, in words for programs.
+    lines = [f"{said.partition(': ')[0]}:"] if errors else [said]
     for error in errors:
-        loc = ".".join(str(part) for part in cast("list[object]", error.get("loc") or []))
-        lines.append(f"  - {loc}: {error.get('msg', '')}")
+        path = [str(part) for part in cast("list[object]", error.get("loc") or [])]
+        field = ".".join(part for part in path if part not in ("body", "input"))
+        lines.append(f"  - {field or 'the input'}: {error.get('msg', '')}")
     return "\n".join(one_line(line) for line in lines)

@@ -28,7 +28,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """
-    Look at this installation and say what is wrong, and what to do.
+    Say what is wrong with this installation, and what to do.
 
     It looks at versions, data folder, server, workers, queues, schedules, at whether every
     unfinished task is where its record says, and at mail server and API. It changes nothing, and

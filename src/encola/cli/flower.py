@@ -21,11 +21,14 @@ def flower(
     context: typer.Context,
     port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Port to listen on; default: 5555."),
+        typer.Option(min=0, max=65535, metavar="PORT", help="Port to listen on; default: 5555."),
     ] = None,
     address: Annotated[
         str | None,
-        typer.Option(help="Address to listen on; default: 127.0.0.1. Others need --basic-auth."),
+        typer.Option(
+            metavar="ADDRESS",
+            help="Address to listen on; default: 127.0.0.1. Others need --basic-auth.",
+        ),
     ] = None,
     basic_auth: Annotated[
         str | None,

@@ -11,6 +11,7 @@ import typer
 from encola.logs import one_line
 
 from .client import Api, NoAnswer, connect
+from .completion import offer_ids
 from .exits import exit_code_of_state
 from .follow import AWAY_LIMIT
 
@@ -19,16 +20,23 @@ PAUSE = 0.5
 
 
 def logs(
-    task_id: Annotated[str, typer.Argument(metavar="ID", help="A task's id.")],
+    task_id: Annotated[
+        str, typer.Argument(metavar="ID", help="A task's id.", autocompletion=offer_ids)
+    ],
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on until the task has ended.")
     ] = False,
     tail: Annotated[
-        int | None, typer.Option(min=1, max=1000, help="Only the last so many lines.")
+        int | None, typer.Option(min=1, max=1000, metavar="N", help="Only the last so many lines.")
     ] = None,
-    attempt: Annotated[int | None, typer.Option(min=1, help="Only this attempt's.")] = None,
+    attempt: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only this attempt's.")
+    ] = None,
     level: Annotated[
-        str | None, typer.Option(help="This one or worse: debug, info, warning, error, critical.")
+        str | None,
+        typer.Option(
+            metavar="LEVEL", help="This one or worse: debug, info, warning, error, critical."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:

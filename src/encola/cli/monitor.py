@@ -45,14 +45,15 @@ Workers = dict[str, bool]
 
 def monitor(
     plain: Annotated[
-        bool, typer.Option("--plain", help="Print the lesson's lines, one block an interval.")
+        bool, typer.Option("--plain", help="Print a line a worker, again every interval.")
     ] = False,
     interval: Annotated[
         float | None,
         typer.Option(
             min=0.1,
             max=3600,
-            help="Seconds between two looks; default: 1 on a screen, 30 for lines.",
+            metavar="SECONDS",
+            help="Between two looks; default: 1 on a screen, 30 for lines.",
         ),
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Look once, print, and end.")] = False,
@@ -62,9 +63,9 @@ def monitor(
     ] = None,
 ) -> None:
     """
-    Watch workers, queues, running tasks, throughput and the last failures.
+    Watch workers, queues and tasks, live.
 
-    On a terminal it draws a screen; q or Ctrl-C ends it. Elsewhere, and with --plain, it prints
+    On a terminal it draws a screen with them, throughput and the last failures; q or Ctrl-C ends it. Elsewhere, and with --plain, it prints
     a line a worker. It reads the server in REDIS_URL, or what `encola up` started on this folder.
 
     \b

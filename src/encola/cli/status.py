@@ -12,6 +12,7 @@ from encola.logs import one_line, redact
 from encola.settings import load_settings
 
 from .client import FINISHED_STATES, api_url, connect
+from .completion import offer_ids
 from .exits import NOTHING_RUNS, exit_code_of_state
 from .follow import address
 from .follow import follow as follow_task
@@ -22,6 +23,9 @@ SHOWN_FIELDS = (
     ("type", "Type"),
     ("queue", "Queue"),
     ("created_at", "Created"),
+    ("started_at", "Started"),
+    ("completed_at", "Ended"),
+    ("due_at", "Due"),
     ("progress", "Progress"),
     ("result", "Result"),
     ("error", "Error"),
@@ -32,7 +36,11 @@ SHOWN_FIELDS = (
 def status(
     task_id: Annotated[
         str | None,
-        typer.Argument(metavar="ID", help="A task's id; without: is it running?"),
+        typer.Argument(
+            metavar="ID",
+            help="A task's id; without: is it running?",
+            autocompletion=offer_ids,
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     follow: Annotated[bool, typer.Option("--follow", help="Wait until the task ends.")] = False,

@@ -11,6 +11,7 @@ from encola.errors import TaskTypeNotFound
 from encola.logs import one_line
 
 from .client import Api, connect
+from .completion import offer_types
 from .exits import USAGE, CommandError, exit_code_of_state
 from .fields import parse
 from .follow import address, follow, outcome
@@ -23,7 +24,11 @@ def submit(
     context: typer.Context,
     type_name: Annotated[
         str,
-        typer.Argument(metavar="TYPE", help="Task type, such as email, file, report, cleanup."),
+        typer.Argument(
+            metavar="TYPE",
+            help="Task type, such as email, file, report, cleanup.",
+            autocompletion=offer_types,
+        ),
     ],
     input_json: Annotated[
         str | None,
@@ -35,7 +40,7 @@ def submit(
         typer.Option("--json", help="Print the answer, or with --wait the record, as JSON."),
     ] = False,
     timeout: Annotated[
-        float | None, typer.Option(min=0, help="With --wait: at most so many seconds.")
+        float | None, typer.Option(min=0, metavar="SECONDS", help="With --wait: at most so long.")
     ] = None,
 ) -> None:
     """

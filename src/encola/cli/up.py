@@ -9,8 +9,9 @@ from encola.settings import load_settings
 
 def up() -> None:
     """
-    Start everything on this machine: Valkey, mailbox, worker and API with the dashboard.
+    Start everything on this machine.
 
+    Valkey, a mailbox, a worker, a scheduler, and the API with the dashboard.
     With REDIS_URL set that server is used; with ENCOLA_SMTP_URL set mail goes there.
     Data lies in ./.encola, or where ENCOLA_DATA_DIR says, and survives restarts.
 

@@ -13,15 +13,19 @@ from encola.settings import load_settings
 def worker(
     concurrency: Annotated[
         int | None,
-        typer.Option(min=1, max=1000, help="Child processes; default: ENCOLA_CONCURRENCY."),
+        typer.Option(
+            min=1, max=1000, metavar="N", help="Child processes; default: ENCOLA_CONCURRENCY."
+        ),
     ] = None,
     queues: Annotated[
         str | None,
-        typer.Option(help="Queues to listen to, comma-separated; default: ENCOLA_QUEUES."),
+        typer.Option(
+            metavar="NAMES", help="Queues to listen to, comma-separated; default: ENCOLA_QUEUES."
+        ),
     ] = None,
     hostname: Annotated[
         str | None,
-        typer.Option(help="Name of this worker; default: made from the machine's."),
+        typer.Option(metavar="NAME", help="Name of this worker; default: made from the machine's."),
     ] = None,
 ) -> None:
     """
