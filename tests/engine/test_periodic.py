@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+import warnings
 from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,6 +13,7 @@ import orjson
 import pytest
 from celery import signature
 from celery.beat import BeatLazyFunc
+from celery.exceptions import CDeprecationWarning
 from celery.schedules import crontab, schedule, solar
 
 import encola
@@ -26,10 +28,13 @@ from encola.store.plans import Plan
 from encola.task import _registry
 from encola.timing import Cron, Every, Timing
 
+with warnings.catch_warnings():
+    # A priority of the task's own is deprecated, and people have it.
+    warnings.simplefilter("ignore", CDeprecationWarning)
 
-@celery_app.task(name="periodic.plain", priority=6, soft_time_limit=5)
-def plain(a: int, b: int = 2) -> int:
-    return a + b
+    @celery_app.task(name="periodic.plain", priority=6, soft_time_limit=5)
+    def plain(a: int, b: int = 2) -> int:
+        return a + b
 
 
 @pytest.fixture(autouse=True)
