@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from encola import RetryPolicy, TaskContext, task
+from encola import RetryPolicy, TaskContext, cron, every, task
 
 
 class Size(StrEnum):
@@ -47,6 +47,16 @@ def talk(lines: int, seconds: float, text: str = "line") -> None:
 def echo(context: TaskContext, text: str, file_url: str = "") -> dict[str, str]:
     context.progress(1, 2, text[:500])
     return {"text": text, "file_url": file_url, text[:80]: text[:80]}
+
+
+@task(
+    schedule=[
+        cron("0 9 * * mon-fri", tz="Europe/Madrid", input={"region": "north"}, id="north"),
+        every(hours=6, input={"region": "south"}, id="south"),
+    ]
+)
+def collect(region: str) -> dict[str, str]:
+    return {"region": region}
 
 
 @task(retry=RetryPolicy(max_retries=0))

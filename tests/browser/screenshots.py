@@ -15,13 +15,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from service import Service
 from window import ARGUMENTS, find_browser
 
 FOLDER = Path(__file__).parents[2] / "build/screenshots"
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
-SCREENS = ("", "tasks", "new?type=email", "queues", "workers", "reports", "mailbox")
+SCREENS = ("", "tasks", "new?type=email", "queues", "workers", "schedules", "reports", "mailbox")
 #: The language in which a theme is shown; both are seen of every screen.
 LANGUAGES = {"light": "es-ES", "dark": "en-GB"}
 
@@ -81,7 +81,7 @@ def settle(page: Page) -> None:
     """Loaded, live, and the frames painted."""
     page.wait_for_selector("h1")
     page.wait_for_selector(".live[data-live='live']")
-    page.wait_for_function("!document.querySelector('.situation-loading')")
+    expect(page.locator(".situation-loading")).to_have_count(0)
     page.wait_for_timeout(400)
 
 

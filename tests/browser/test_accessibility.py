@@ -29,6 +29,7 @@ def screens(service: Service) -> dict[str, str]:
         "new": "/#/new?type=every_field",
         "queues": "/#/queues",
         "workers": "/#/workers",
+        "schedules": "/#/schedules",
         "reports": "/#/reports",
         "mailbox": f"/#/mailbox?mail={first_mail}",
     }

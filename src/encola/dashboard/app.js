@@ -18,10 +18,11 @@ import { tasks } from './screens/tasks.js';
 import { mailbox } from './screens/mailbox.js';
 import { queues } from './screens/queues.js';
 import { reports } from './screens/reports.js';
+import { schedules } from './screens/schedules.js';
 import { workers } from './screens/workers.js';
 
 /** First part of the address -> screen. The order is that of the navigation. */
-const SCREENS = { home, tasks, task, new: newTask, queues, workers, reports, mailbox };
+const SCREENS = { home, tasks, task, new: newTask, queues, workers, schedules, reports, mailbox };
 
 document.documentElement.lang = language();
 const shell = makeShell(document.getElementById('app'));

@@ -5,6 +5,7 @@ export const NAVIGATION = [
   ['new', ['new']],
   ['queues', ['queues']],
   ['workers', ['workers']],
+  ['schedules', ['schedules']],
   ['reports', ['reports']],
   ['mailbox', ['mailbox']],
 ];

@@ -11,6 +11,7 @@ import { copyButton } from '../copy.js';
 import { badge } from './badge.js';
 import { progressBar } from './progress.js';
 import { failed, loading } from './situations.js';
+import { taskLog } from './log.js';
 import { taskButtons } from './task-buttons.js';
 import { errorSection, factsSection, inputSection, resultSection } from './task-sections.js';
 import { timeline } from './timeline.js';
@@ -24,11 +25,12 @@ export function taskDetail(id, changed = () => {}) {
   const buttons = h('div', { class: 'detail-buttons' });
   const times = timeline();
   const waiting = waitingLine();
+  const log = taskLog(id);
   const places = { result: h('div'), error: h('div'), input: h('div'), facts: h('div') };
   const body = [
     h('div', { class: 'detail-head' }, h('div', { class: 'detail-title' }, type, state.element), h('p', { class: 'detail-id' }, h('span', { class: 'mono', text: id }), copyButton(() => id, t('copy.id')))),
     buttons, waiting.element, progress.element,
-    h('div', { class: 'detail-columns' }, h('div', { class: 'detail-column' }, places.error, places.result, times.element), h('div', { class: 'detail-column' }, places.input, places.facts)),
+    h('div', { class: 'detail-columns' }, h('div', { class: 'detail-column' }, places.error, places.result, times.element, log.element), h('div', { class: 'detail-column' }, places.input, places.facts)),
   ];
   let task = null;
   let drawn = {};
@@ -88,6 +90,7 @@ export function taskDetail(id, changed = () => {}) {
   return {
     element,
     leave() {
+      log.leave();
       soon.stop();
       again.stop();
       clearInterval(clock);

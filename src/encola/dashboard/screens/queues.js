@@ -1,13 +1,14 @@
 /** Queues and task types: what waits where, for how long; pause, resume, empty. */
 import { get, post } from '../api.js';
 import { ask } from '../dialog.js';
-import { h, refill, setAttribute, setText } from '../dom.js';
+import { h, refill, setText } from '../dom.js';
 import { duration, number, oneDecimal } from '../format.js';
 import { icon } from '../icons.js';
 import { t } from '../i18n.js';
 import { keyed } from '../keyed.js';
-import { regularly } from '../parts/regularly.js';
 import { notify, notifyError } from '../notices.js';
+import { pauseButton, pausedMark } from '../parts/pause.js';
+import { regularly } from '../parts/regularly.js';
 import { empty, failed, loading } from '../parts/situations.js';
 import { link } from '../router.js';
 import { typeName } from '../types.js';
@@ -81,35 +82,6 @@ function typeLine({ name }, load) {
       setText(queue, type.queue);
       state.update(type.paused);
       pause.update(type.paused);
-    },
-  };
-}
-
-function pausedMark() {
-  const element = h('span', { class: 'mark' }, icon('pause'), h('span', { text: t('queue.paused') }));
-  return { element, update: (paused) => { element.hidden = !paused; } };
-}
-
-function pauseButton(act, load) {
-  const words = h('span');
-  let paused = false;
-  const element = h('button', { class: 'button small', type: 'button', on: { click: async () => {
-    try {
-      const answer = await act(paused ? 'resume' : 'pause');
-      notify(answer.message);
-      await load();
-    } catch (error) {
-      notifyError(error);
-    }
-  } } });
-  return {
-    element,
-    update(next) {
-      if (next === paused && words.textContent) return;
-      paused = next;
-      setText(words, t(paused ? 'queue.resume' : 'queue.pause'));
-      setAttribute(element, 'data-paused', paused ? '' : null);
-      refill(element, icon(paused ? 'play' : 'pause'), words);
     },
   };
 }

@@ -1,0 +1,83 @@
+/** What a task wrote while it ran, as it writes it: the stream follows, and goes on where it was cut off. */
+import { address, taskPath } from '../api.js';
+import { h, setAttribute, setText } from '../dom.js';
+import { readEvents } from '../events.js';
+import { number } from '../format.js';
+import { t } from '../i18n.js';
+
+/** Lines shown; older ones are with the API. */
+const MOST = 2000;
+const PAUSE_MS = 2000;
+const LEVELS = ['debug', 'info', 'warning', 'error', 'critical'];
+const CLOCK = new Intl.DateTimeFormat(document.documentElement.lang, { hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3, hourCycle: 'h23' });
+
+export function taskLog(id) {
+  const lines = h('ol', { class: 'log', tabindex: '0', role: 'group', 'aria-label': t('log.title') });
+  const level = h('select', { class: 'input small', 'aria-label': t('log.level') }, LEVELS.map((each) => h('option', { value: each, text: t(`log.${each}`) })));
+  const note = h('span', { class: 'part-note' });
+  const none = h('p', { class: 'part-note', text: t('log.none') });
+  const element = h('section', { class: 'part' }, h('div', { class: 'part-head' }, h('h3', { text: t('log.title') }), note, level), none, lines);
+  let stopped = new AbortController();
+  let last = null;
+  let waiting = [];
+  let frame = 0;
+
+  const show = () => {
+    frame = 0;
+    const bottom = lines.scrollHeight - lines.scrollTop - lines.clientHeight < 24;
+    lines.append(...waiting.slice(-MOST).map(line));
+    waiting = [];
+    while (lines.childElementCount > MOST) lines.firstElementChild.remove();
+    const count = lines.childElementCount;
+    lines.hidden = count === 0;
+    none.hidden = count > 0;
+    setText(note, count ? t('log.count', { count, number: number(count) }) : '');
+    // Who has scrolled up reads; who is at the end follows.
+    if (bottom) lines.scrollTop = lines.scrollHeight;
+  };
+  const take = ({ id: at, name, data }) => {
+    if (name !== 'log') return;
+    last = at;
+    waiting.push(JSON.parse(data));
+    frame ||= requestAnimationFrame(show);
+  };
+
+  async function follow(signal) {
+    while (!signal.aborted) {
+      const path = address(taskPath(id, '/logs/events'), { level: level.value });
+      await readEvents(path, { lastId: last, signal, event: take }).catch(() => {});
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  }
+  const begin = () => {
+    stopped.abort();
+    stopped = new AbortController();
+    last = null;
+    lines.replaceChildren();
+    show();
+    follow(stopped.signal);
+  };
+  level.addEventListener('change', begin);
+  begin();
+
+  return {
+    element,
+    leave() {
+      stopped.abort();
+      cancelAnimationFrame(frame);
+    },
+  };
+}
+
+function line({ at, attempt, level, source, message }) {
+  const element = h(
+    'li',
+    { class: 'log-line', data: { level } },
+    h('time', { datetime: at, text: CLOCK.format(new Date(at)) }),
+    h('span', { class: 'log-level', text: level }),
+    h('span', { class: 'log-source', text: source }),
+    h('span', { class: 'log-message', text: message }),
+  );
+  setAttribute(element, 'title', t('timeline.run', { number: attempt }));
+  return element;
+}

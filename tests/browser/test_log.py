@@ -1,0 +1,32 @@
+"""A task's log, as it is written."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+from service import Service
+from window import Open
+
+
+def test_lines_appear_while_the_task_runs(opened: Open, service: Service) -> None:
+    """From `print` and from `logging`, in order, without a reload; the level narrows them."""
+    task_id = service.submit("talk", {"lines": 8, "seconds": 4})
+    page = opened(f"/#/task/{task_id}")
+    messages = page.locator(".log-message")
+    expect(messages.first).to_have_text("line 1")
+    assert "SUCCESS" != service.state(task_id)
+    expect(page.locator(".log-message", has_text="line 8")).to_be_visible()
+    expect(page.locator(".log-line[data-level=warning] .log-message")).to_have_text("almost done")
+
+    page.get_by_label("Nivel mínimo").select_option(label="Avisos")
+    expect(messages).to_have_text(["almost done"])
+
+
+def test_a_hostile_line_is_text(opened: Open, service: Service) -> None:
+    """Markup that was printed is read, and nothing else."""
+    task_id = service.submit(
+        "talk", {"lines": 1, "seconds": 0, "text": "<img src=x onerror=alert(1)>"}
+    )
+    page = opened(f"/#/task/{task_id}")
+
+    expect(page.locator(".log-message").first).to_have_text("<img src=x onerror=alert(1)> 1")
+    assert 0 == page.locator("main img").count()
