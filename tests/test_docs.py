@@ -86,6 +86,7 @@ def test_every_error_code_of_the_tree_is_documented() -> None:
         pytest.param("api/*.py", r'\bProblem\(\s*\d+,\s*"(\w+)"', id="problems of the API"),
         pytest.param("engine/outcome.py", r'^    "\w+": "(\w+)"', id="exceptions of a task"),
         pytest.param("mail/*.py", r'"(mail_\w+)"', id="mail"),
+        pytest.param("tables/failures.py", r'"(\w+)"', id="files"),
         pytest.param("reports/failures.py", r'"(\w+)"', id="reports"),
         pytest.param("store/lua/*.lua", r"\bpark\(\w+, '(\w+)'", id="parked by a script"),
         pytest.param("store/lua/*.lua", r"to_finished\(.*'(\w+)', false\)", id="ended by a script"),

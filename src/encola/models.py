@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from .tasks.email import EmailAddress, Subject
+from .tasks.files import FilePath, UserId
 
 
 class TaskStatus(StrEnum):
@@ -36,8 +37,8 @@ class FileProcessRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    file_path: str
-    user_id: int
+    file_path: FilePath
+    user_id: UserId
 
 
 class TaskResponse(BaseModel):

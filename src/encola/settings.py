@@ -77,7 +77,11 @@ class Settings(BaseSettings):
     grace_seconds: float = Field(30.0, ge=0, le=3600)
     """How long running tasks may go on after a stop was asked for."""
     file_roots: CommaList = ()
-    """Folders that file tasks may read, besides the uploads, comma-separated."""
+    """Folders that file tasks may read, besides the uploads, comma-separated; absolute paths."""
+    file_memory: int = Field(1024**3, ge=256 * 1024**2)
+    """Memory that the reading of one file may take; above it ``file_memory``."""
+    max_unpacked: int = Field(50 * 1024**3, ge=1024**2)
+    """A packed file that unpacks to more is given up: ``file_unpacks_too_large``."""
 
     report_memory: int = Field(1024**3, ge=128 * 1024**2)
     """Memory that the making of one report may take; above it ``report_memory``."""
@@ -135,6 +139,14 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("file_roots")
+    @classmethod
+    def _absolute(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for root in value:
+            if not root.startswith("/") or ".." in Path(root).parts:
+                raise ValueError(f"expected absolute paths without '..', got {root!r}")
         return value
 
     @field_validator("queues")

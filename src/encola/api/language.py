@@ -18,6 +18,7 @@ LANGUAGES: Final = ("es", "en")
 SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "email_simple": ("Email programado para envío", "E-mail scheduled to be sent"),
     "email_celery": ("Email programado con Celery", "E-mail scheduled with Celery"),
+    "file": ("Archivo programado para procesamiento", "File scheduled for processing"),
     "report": ("Reporte programado para generación", "Report scheduled to be made"),
     "report_removed": ("Reporte {name} eliminado", "Report {name} removed"),
     "mail_removed": ("Correo eliminado", "Mail removed"),

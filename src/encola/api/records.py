@@ -76,6 +76,7 @@ async def read_status(request: Request, task_id: TaskId) -> Response:
 
 @router.get("", response_model=TaskPage, responses=problems(422, 503))
 async def list_tasks(
+    request: Request,
     state: Annotated[TaskState | None, BeforeValidator(_given), Query()] = None,
     type: FilterValue = None,  # noqa: A002 - the contract's name
     user_id: FilterValue = None,
@@ -91,21 +92,24 @@ async def list_tasks(
         errors = [{"loc": ["query", "cursor"], "msg": str(error), "type": "cursor"}]
         raise Problem(422, "validation", "The request does not fit.", errors) from None
     shown: TaskPage = {
-        "items": [views.full(record) for record in page.items],
+        "items": [views.full(record, choose_language(request)) for record in page.items],
         "next_cursor": page.next_cursor,
     }
     return answer(shown)
 
 
 @router.get("/{task_id:path}", response_model=WholeTask, responses=problems(404, 503))
-async def read_task(task_id: TaskId) -> Response:
+async def read_task(request: Request, task_id: TaskId) -> Response:
     """Everything known of a task; of one that waits, why."""
     record = await find(task_id)
     why = None
     if record.state in WAITING:
         client = current_loop_client()
         why = await client.run(client.verbs.waiting(task_id))
-    shown: WholeTask = {**views.full(record), "waiting": views.waiting(why) if why else None}
+    shown: WholeTask = {
+        **views.full(record, choose_language(request)),
+        "waiting": views.waiting(why) if why else None,
+    }
     return answer(shown)
 
 

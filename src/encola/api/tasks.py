@@ -20,13 +20,14 @@ from starlette.responses import Response
 
 from ..client import current_loop_client
 from ..errors import InvalidInput
-from ..models import EmailRequest, TaskResponse
+from ..models import EmailRequest, FileProcessRequest, TaskResponse
 from ..record import from_ms, iso
 from ..settings import get_settings
 from ..store import Enqueued, NewTask
 from ..submit import prepare, prepare_valid
 from ..task import Options, TaskType, get_task_type, public_errors
 from ..tasks import email as email_tasks
+from ..tasks import files as file_tasks
 from .answers import answer, body_of, problems
 from .inprocess import current_in_process
 from .language import choose_language, say
@@ -89,6 +90,28 @@ async def send_email_simple(request: Request) -> Response:
         lambda: email_tasks.send(new.id, email.email, email.subject, email.body),
     )
     return response
+
+
+@router.post(
+    "/file/process",
+    response_model=TaskResponse,
+    openapi_extra=body_of(FileProcessRequest) | HEADERS,
+)
+async def process_file(request: Request) -> Response:
+    """
+    Processes a table of text: CSV or TSV, plain or packed with gzip or zstd.
+
+    Whether the path is allowed, and is that of a table, the worker finds out: the task says so.
+    """
+    wanted = fitting(FileProcessRequest, await read_json(request), "file")
+    new = prepare_valid(
+        file_tasks.process_large_file,
+        [wanted.file_path, wanted.user_id],
+        options_of(request),
+        max_input=get_settings().max_body,
+    )
+    accepted = await current_loop_client().enqueue(new)
+    return submitted(accepted, say("file", choose_language(request)))
 
 
 @router.post("", response_model=TaskResponse, openapi_extra=body_of(Submission) | HEADERS)

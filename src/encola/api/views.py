@@ -9,6 +9,7 @@ from ..record import Attempt, TaskRecord, TaskState, from_ms, iso
 from ..store.records import LAST_MS
 from ..store.scripts import WhyWaiting
 from ..task import TaskType, get_task_type
+from ..wording import progress_in
 from .language import say
 from .shapes import AttemptView, RunningTask, StatusAnswer, TaskView, TypeView, Waiting
 
@@ -19,7 +20,7 @@ def waiting(why: WhyWaiting) -> Waiting:
     return {"reason": why.reason, "ahead": why.ahead, "until": until}
 
 
-def full(record: TaskRecord) -> TaskView:
+def full(record: TaskRecord, language: str) -> TaskView:
     """``GET /tasks/{id}``: the lesson's six fields first, then everything else."""
     return {
         "task_id": record.id,
@@ -40,7 +41,7 @@ def full(record: TaskRecord) -> TaskView:
         "input": task_input(record),
         "attempts": [_attempt(attempt) for attempt in record.attempts],
         "retries": record.retries,
-        "progress": record.progress,
+        "progress": progress_in(record.progress, language),
         "error_code": record.error_code,
         "traceback": record.error.traceback or None if record.error else None,
         "dead": record.is_dead,
@@ -65,7 +66,7 @@ def status(record: TaskRecord, language: str) -> StatusAnswer:
         "type": record.type,
     }
     if record.state is TaskState.PROCESSING:
-        progress = record.progress or {}
+        progress = progress_in(record.progress, language) or {}
         answer["current"] = progress.get("current", 0)
         answer["total"] = progress.get("total", 1)
         if progress.get("status"):

@@ -178,8 +178,10 @@ def stop_child(worker: Any, request: Any) -> None:
         # Not taken up yet: its start will be refused, but nobody need wait for that.
         worker_state.revoked.add(request.id)
         return
-    request.terminate(pool, signal="TERM")
     end_child(request)
+    # Celery's own book-keeping. A second TERM would end the child in the middle of tidying up:
+    # at the first, billiard gives the signal back its default.
+    request.terminate(pool, signal="CONT")
 
 
 def end_child(request: Any) -> None:

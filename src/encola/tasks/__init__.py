@@ -13,14 +13,19 @@ from ..engine.app import add_task_type, celery_app
 from ..mail.carrier import stop_carrier
 from . import cleanup as _cleanup
 from . import email as _email
+from . import files as _files
 from . import reports as _reports
 from .cleanup import cleanup_old_data_task
 from .email import send_email_task
+from .files import process_file_task
 
 send_notification_email = add_task_type(
     celery_app, _email.send_notification_email, alias="send_notification_email"
 )
 cleanup_old_data = add_task_type(celery_app, _cleanup.cleanup_old_data, alias="cleanup_old_data")
+process_large_file = add_task_type(
+    celery_app, _files.process_large_file, alias="process_large_file"
+)
 generate_report = add_task_type(celery_app, _reports.generate_report, alias="generate_report")
 
 
@@ -35,6 +40,8 @@ __all__ = [
     "cleanup_old_data",
     "cleanup_old_data_task",
     "generate_report",
+    "process_file_task",
+    "process_large_file",
     "send_email_task",
     "send_notification_email",
 ]

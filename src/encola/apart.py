@@ -1,0 +1,247 @@
+"""
+Work in a process of its own, which can at worst end itself: never the worker that asked for it.
+
+The worker's side is :func:`run_apart`, the other :func:`serve`:
+
+1. A fresh Python (no fork of a process with threads) limits its own memory, and dies with the one
+   that started it.
+2. It is told what to do in a line of JSON, and tells in such lines how far it is (``told``), what
+   came of it (``done``), or why nothing did (``failed``: code and sentence).
+3. When the task is cancelled, or its time is up, it is killed.
+
+An end without a last word is a crash, unless it says that there was no more memory.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Any, Final
+
+import orjson
+
+from .embedded.guard import die_with_parent
+from .errors import PermanentFailure
+
+#: In what a process says that could get no more memory.
+_OUT_OF_MEMORY: Final = (
+    *("memory allocation", "bad_alloc", "allocate memory", "out of memory", "memoryerror"),
+    *("failed to map segment", "can't start new thread", "resource temporarily unavailable"),
+)
+#: What it says when it has lost its way; some libraries then wait for themselves without end.
+_LOST: Final = (*_OUT_OF_MEMORY, "panicked at", "fatal python error")
+#: Bytes of the child's last words that are looked at.
+_WORDS: Final = 8_000
+#: Seconds that it may still take to end by itself once it has said so.
+_LAST_SECONDS: Final = 2.0
+#: Seconds between two looks at how much memory it has.
+_WEIGH: Final = 0.05
+#: The kernel's limit is so many times ours: it ends in mid-sentence, ours with a word.
+_KERNELS_SHARE: Final = 2
+#: Seconds between two looks at whether the work is still wanted.
+_LOOK: Final = 0.2
+
+Tell = Callable[[Mapping[str, Any]], None]
+
+
+class ApartFailed(Exception):
+    """It said that the work cannot be done."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class ApartOutOfMemory(Exception):
+    """It needed more memory than it may have."""
+
+
+class ApartLost(Exception):
+    """It ended without a last word."""
+
+
+class Unwanted(Exception):
+    """Nobody waits for the work any more."""
+
+
+def run_apart(
+    module: str,
+    job: Mapping[str, Any],
+    *,
+    memory: int,
+    descriptors: Sequence[int] = (),
+    environment: Mapping[str, str] | None = None,
+    tell: Tell,
+    is_wanted: Callable[[], bool] = lambda: True,
+) -> dict[str, Any]:
+    """
+    What ``python -m module`` (see :func:`serve`) says of the *job* when it is done.
+
+    Args:
+        memory: bytes that it may have.
+        descriptors: open files that it inherits, under the same numbers.
+        tell: called with what it tells on the way.
+        is_wanted: asked a few times a second; when it says no, the work is stopped.
+
+    Raises:
+        ApartFailed, ApartOutOfMemory, ApartLost, Unwanted
+    """
+    told = orjson.dumps({"parent": os.getpid(), "memory": memory, "job": dict(job)}).decode()
+    reading, writing = os.pipe()
+    with tempfile.TemporaryFile() as last_words, open(reading, "rb", buffering=0) as words:
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", module, told],
+            stdin=subprocess.DEVNULL,
+            stdout=writing,
+            stderr=last_words,
+            pass_fds=descriptors,
+            env={**os.environ, **(environment or {})},
+        )
+        os.close(writing)
+        try:
+            said = _listen(words, tell, lambda: _go_on(last_words, is_wanted))
+            code = child.wait()
+        except _LostItsWay:
+            said, code = {}, -signal.SIGABRT
+        finally:
+            # Also where the task is cancelled or runs out of its time.
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+        if "done" in said and code == 0:
+            done: dict[str, Any] = said["done"]
+            return done
+        raise _what_happened(said, code, _end_of(last_words))
+
+
+class _LostItsWay(Exception):
+    """It has said so, and does not end."""
+
+
+def _go_on(last_words: IO[bytes], is_wanted: Callable[[], bool]) -> None:
+    """
+    Raises:
+        Unwanted, _LostItsWay
+    """
+    if not is_wanted():
+        raise Unwanted
+    said = os.fstat(last_words.fileno())
+    if said.st_size and time.time() - said.st_mtime > _LAST_SECONDS:
+        words = _end_of(last_words).lower()
+        if any(sign in words for sign in _LOST):
+            raise _LostItsWay
+
+
+def _end_of(last_words: IO[bytes]) -> str:
+    # By position: the child writes at the place where this descriptor stands.
+    size = os.fstat(last_words.fileno()).st_size
+    return os.pread(last_words.fileno(), _WORDS, max(0, size - _WORDS)).decode("utf-8", "replace")
+
+
+def _listen(said: IO[bytes], tell: Tell, go_on: Callable[[], None]) -> dict[str, Any]:
+    """The last line that was said; ``{}``: none."""
+    last: dict[str, Any] = {}
+    rest = b""
+    while True:
+        go_on()
+        if not select.select([said], [], [], _LOOK)[0]:
+            continue
+        heard = os.read(said.fileno(), 65_536)
+        if not heard:
+            return last
+        *lines, rest = (rest + heard).split(b"\n")
+        for line in lines:
+            last = orjson.loads(line)
+            if "told" in last:
+                tell(last["told"])
+
+
+def _what_happened(said: Mapping[str, Any], code: int, last_words: str) -> Exception:
+    if "failed" in said:
+        failed, message = said["failed"]
+        return ApartOutOfMemory() if failed == "memory" else ApartFailed(failed, message)
+    words = last_words.lower()
+    # Nobody but the kernel sends KILL here, and that for want of memory.
+    if code == -signal.SIGKILL or any(sign in words for sign in _OUT_OF_MEMORY):
+        return ApartOutOfMemory()
+    ended = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+    return ApartLost(f"ended {ended}: {last_words[-2000:].strip()}")
+
+
+# --- the other side ---------------------------------------------------------------
+
+
+def serve(work: Callable[[dict[str, Any], Tell], Mapping[str, Any]]) -> None:
+    """Does the job that this process was started for, and says what came of it."""
+    told = orjson.loads(sys.argv[1])
+    _limit(told["parent"], told["memory"])
+    # What anything else prints must not get between the lines.
+    pipe = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def tell(progress: Mapping[str, Any]) -> None:
+        _say(pipe, {"told": progress})
+
+    weighing = threading.Thread(target=_weigh, args=(pipe, told["memory"]), daemon=True)
+    weighing.start()
+    try:
+        _say(pipe, {"done": work(told["job"], tell)})
+    except PermanentFailure as error:
+        _say(pipe, {"failed": [error.error_code, str(error)]})
+    except MemoryError:
+        _say(pipe, {"failed": ["memory", ""]})
+
+
+def _limit(parent: int, memory: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's business
+    die_with_parent(parent, signal.SIGKILL)
+    # What is written to, not what is only reserved: threads reserve far more than they use.
+    kind = resource.RLIMIT_DATA if sys.platform.startswith("linux") else resource.RLIMIT_AS
+    most = memory * _KERNELS_SHARE
+    resource.setrlimit(kind, (most, most))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _weigh(pipe: int, memory: int) -> None:
+    """Ends this process when it has more memory than it may have: libraries fail at it in many ways."""
+    while _weight() <= memory:
+        time.sleep(_WEIGH)
+    _say(pipe, {"failed": ["memory", ""]})
+    os._exit(1)
+
+
+def _weight() -> int:
+    """Bytes of memory that this process has."""
+    if not sys.platform.startswith("linux"):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Not getrusage: what it says begins with the size of the process that started this one.
+    with open("/proc/self/statm", "rb") as statm:
+        return int(statm.read().split()[1]) * resource.getpagesize()
+
+
+def _say(pipe: int, words: Mapping[str, Any]) -> None:
+    line = orjson.dumps(words) + b"\n"
+    while line:
+        line = line[os.write(pipe, line) :]
+
+
+def throttled(tell: Tell, seconds: float) -> Tell:
+    """*tell*, called at most once in so many seconds; what comes in between is left out."""
+    last = -seconds
+
+    def told(progress: Mapping[str, Any]) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= seconds:
+            last = now
+            tell(progress)
+
+    return told
