@@ -6,6 +6,7 @@ import os
 import time
 from typing import Any
 
+import celery
 from celery import current_task
 from celery.exceptions import Ignore, Reject
 
@@ -84,9 +85,38 @@ def replaced(self: Any, x: int) -> Any:
 @celery_app.task(acks_late=False)
 def early() -> str:
     note("start")
-    time.sleep(0.3)
+    time.sleep(3.0)
     note("end")
     return "late all the same"
+
+
+class Foreign(celery.Task):
+    """A class made without us, as a program that comes from stock Celery has it."""
+
+    name = "engine_tasks.foreign"
+
+    def run(self, how: str) -> str:
+        note("start")
+        if how == "exit" and not self.request.delivery_info["redelivered"]:
+            os._exit(9)
+        return type(self).__name__
+
+
+foreign = celery_app.register_task(Foreign())
+
+
+class Counting(celery.Task):
+    abstract = True
+    calls = 0
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.calls += 1
+        return super().__call__(*args, **kwargs)
+
+
+@celery_app.task(base=Counting, bind=True)
+def on_a_base(self: Any) -> int:
+    return int(self.calls)
 
 
 @celery_app.task(bind=True)

@@ -50,10 +50,32 @@ def test_reject_with_requeue_runs_again(tasks: Any, bench: Bench) -> None:
 
 
 def test_early_acknowledgement_is_treated_as_late(tasks: Any, bench: Bench) -> None:
-    """`acks_late=False` loses a task with its worker; here it does not."""
+    """
+    `acks_late=False` loses a task with its worker; here it does not.
+
+    It runs for several heartbeats: let go of early, it would be taken for one that was
+    never delivered, and run again.
+    """
     record = ended(bench, tasks.early.delay().id)
 
-    assert TaskState.SUCCESS == record.state
+    assert (TaskState.SUCCESS, 1, 0) == (record.state, len(record.attempts), record.crashes)
+
+
+def test_a_class_of_tasks_made_without_us_is_run_by_our_rules(tasks: Any, bench: Bench) -> None:
+    """Its start is asked for, and its lost child counted, as for any other."""
+    record = ended(bench, tasks.foreign.delay("exit").id)
+
+    assert (TaskState.SUCCESS, "Foreign", ["crashed", "SUCCESS"]) == (
+        record.state,
+        record.result,
+        [attempt.outcome for attempt in record.attempts],
+    )
+
+
+def test_a_base_class_of_a_users_own_still_wraps_the_call(tasks: Any, bench: Bench) -> None:
+    record = ended(bench, tasks.on_a_base.delay().id)
+
+    assert (TaskState.SUCCESS, 1) == (record.result and record.state, len(record.attempts))
 
 
 def test_a_name_that_nobody_knows_waits(bench: Bench, tasks: Any) -> None:
@@ -88,6 +110,35 @@ def test_a_body_that_cannot_be_decoded_is_parked(bench: Bench, tasks: Any) -> No
     record = ended(bench, task_id)
 
     assert TaskState.FAILURE == record.state
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"id": "\ud800"},
+        {"task": "engine_tasks.\udfff"},
+        {"group": "\udc80"},
+        {"retries": "many"},
+        {"timelimit": float("nan")},
+    ],
+)
+def test_what_no_reader_can_read_is_parked_and_nothing_else_happens(
+    bench: Bench, tasks: Any, strange: dict[str, Any]
+) -> None:
+    """Half characters and no numbers pass a producer's JSON; the worker must outlive them."""
+    before = bench.client.zcard(bench.keys.named("dead"))
+    headers = {"id": str(uuid.uuid4()), "task": "engine_tasks.add", **strange}
+    bench.client.lpush(
+        "encola", envelope(headers.pop("id"), headers.pop("task"), "[[1,2],{},{}]", **headers)
+    )
+    wait_until(
+        lambda: bench.client.zcard(bench.keys.named("dead")) == before + 1,
+        description="it is parked",
+        timeout=LIMIT,
+    )
+
+    assert 3 == tasks.add.delay(1, 2).get(timeout=LIMIT)
+    assert bench.workers[0].process.poll() is None
 
 
 def test_a_stock_producers_envelope_runs_like_any_other(bench: Bench, tasks: Any) -> None:

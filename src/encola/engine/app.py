@@ -26,8 +26,8 @@ from ..logs import configure_logging
 from ..settings import Settings, get_settings
 from ..task import TaskType, task_types
 from . import control as _control
-from . import transport
-from .task import Task, as_limit, celery_function
+from . import envelope, transport
+from .task import Task, as_encola_task, as_limit, celery_function
 from .worker import LeaseStep
 
 assert _control  # its command replaces Celery's own "revoke" in the worker's panel
@@ -38,6 +38,15 @@ class EncolaCelery(Celery):
 
     task_cls = Task
     control_cls = "encola.engine.control:Control"
+
+    def _task_from_fun(self, fun: Any, *args: Any, base: Any = None, **options: Any) -> Any:
+        base = as_encola_task(base or self.Task)
+        return super()._task_from_fun(fun, *args, base=base, **options)
+
+    def register_task(self, task: Any, **options: Any) -> Any:
+        made = task() if isinstance(task, type) else task
+        made.__class__ = as_encola_task(type(made))
+        return super().register_task(made, **options)
 
     def _connection(self, url: str | None, **kwargs: Any) -> Any:
         if url == NOWHERE:
@@ -107,7 +116,7 @@ def configuration() -> dict[str, Any]:
 
 def route(name: str, args: Any, kwargs: Any, options: Any, task: Any = None, **_: Any) -> Any:
     """A declared task type's own queue."""
-    queue = transport.QUEUES_BY_NAME.get(name)
+    queue = envelope.QUEUES_BY_NAME.get(name)
     return {"queue": queue} if queue else None
 
 
@@ -148,8 +157,8 @@ def add_task_type(app: Celery, task_type: TaskType, alias: str | None = None) ->
     """Turns a declared task type into a Celery task of its wire name, and of *alias* too."""
     for name in (task_type.wire_name, alias):
         if name:
-            transport.TYPES_BY_NAME[name] = task_type.name
-            transport.QUEUES_BY_NAME[name] = task_type.queue
+            envelope.TYPES_BY_NAME[name] = task_type.name
+            envelope.QUEUES_BY_NAME[name] = task_type.queue
     options: dict[str, Any] = {}
     for name in ("time_limit", "soft_time_limit"):
         limit = getattr(task_type, name)

@@ -34,9 +34,9 @@ from ..settings import get_settings
 from ..store import NewTask, Settled, decode_record, encode_body, run_many
 from ..store.message import Message
 from ..store.records import encode_error
+from .envelope import TOKEN_HEADER, type_of
 from .outcome import describe, error_code, restore, revoked
 from .session import current_session
-from .transport import TOKEN_HEADER, type_of
 
 logger = logging.getLogger(__name__)
 

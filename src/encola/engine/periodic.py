@@ -27,7 +27,7 @@ from ..store import NewTask
 from ..store.plans import Plan
 from ..task import get_task_type
 from ..timing import Cron, Every, Timing
-from . import transport
+from . import envelope
 
 #: Options of apply_async that an entry may have.
 _TAKEN: Final = frozenset(
@@ -171,7 +171,7 @@ def _new_task(
     for shown in ("argsrepr", "kwargsrepr"):
         message["headers"].pop(shown, None)
     queue = routed.get("queue") or app.conf.task_default_queue
-    return transport.new_task(getattr(queue, "name", queue), message)
+    return envelope.new_task(getattr(queue, "name", queue), message)
 
 
 def _named(type_name: str, args: list[Any], kwargs: dict[str, Any], name: str) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def _named(type_name: str, args: list[Any], kwargs: dict[str, Any], name: str) -
     Raises:
         InvalidInput
     """
-    if type_name not in transport.TYPES_BY_NAME.values():
+    if type_name not in envelope.TYPES_BY_NAME.values():
         return {"args": args, "kwargs": kwargs}
     task_type = get_task_type(type_name)
     return task_type.validate(task_type.name_arguments(args, kwargs)).model_dump(mode="json")

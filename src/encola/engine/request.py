@@ -18,8 +18,9 @@ from celery.worker import state
 from celery.worker.request import Request as CeleryRequest
 
 from ..errors import StoreError
+from .envelope import read_tag
 from .session import current_session
-from .transport import QoS, read_tag
+from .transport import QoS
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,8 @@ class Request(CeleryRequest):
 
     def info(self, safe: bool = False) -> dict[str, Any]:
         found: dict[str, Any] = super().info(safe)
+        if self.task.is_shown_as_acknowledged and self.time_start is not None:
+            found["acknowledged"] = True
         if safe:
             found["args"] = self._shown(self._argsrepr, self._args)
             found["kwargs"] = self._shown(self._kwargsrepr, self._kwargs)

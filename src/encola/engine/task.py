@@ -26,8 +26,8 @@ from ..logs import current_task_id
 from ..settings import get_settings
 from ..store import Start
 from ..task import TaskContext, TaskType, next_delay
+from .envelope import TOKEN_HEADER
 from .session import current_session
-from .transport import TOKEN_HEADER
 
 logger = logging.getLogger(__name__)
 
@@ -60,12 +60,17 @@ class Task(CeleryTask):
     Request = "encola.engine.request:Request"
     # A failure that the task declares is an answer, not a surprise: a line in the log, no traceback.
     throws = (PermanentFailure,)
+    #: Its author asked for ``acks_late=False``; only what is shown of it follows that.
+    is_shown_as_acknowledged = False
 
     @classmethod
     def on_bound(cls, app: Any) -> None:
-        """One that declares a short hard limit does not want the settings' longer soft one."""
+        # One that declares a short hard limit does not want the settings' longer soft one.
         if cls.time_limit and cls.soft_time_limit and cls.soft_time_limit > cls.time_limit:
             cls.soft_time_limit = 0
+        # Let go of before it ends, it would be lost with its worker, or taken for a lost delivery.
+        if not cls.acks_late:
+            cls.acks_late, cls.is_shown_as_acknowledged = True, True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         token = self.request.get(TOKEN_HEADER)
@@ -105,6 +110,19 @@ class Task(CeleryTask):
         if started in (Start.REFUSED, Start.UNKNOWN):
             # Cancelled, finished, or given to another worker in the meantime.
             raise Ignore(f"attempt under token {token} may not start")
+
+
+def as_encola_task(base: type) -> type:
+    """
+    A class of tasks made without us (``class Mine(celery.Task)``), with what ours does put under it.
+
+    Without it nobody would ask the store whether an attempt may start, nor report its lost child.
+    """
+    if issubclass(base, Task):
+        return base
+    return type(
+        base.__name__, (base, Task), {"__module__": base.__module__, "__doc__": base.__doc__}
+    )
 
 
 def _is_termination(error: SystemExit) -> bool:

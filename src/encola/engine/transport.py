@@ -18,14 +18,13 @@ user's SimpleQueue) and fanout stay Kombu's.
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
+import logging
 import time
 from collections.abc import Iterable
 from queue import Empty
 from typing import Any, Final
 
 import redis
-from celery._state import get_current_task
 from kombu.exceptions import OperationalError
 from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as kombu_redis
@@ -35,39 +34,23 @@ from redis.exceptions import NoScriptError, OutOfMemoryError
 from redis.retry import Retry
 
 from ..errors import StoreError
-from ..record import to_ms
 from ..settings import get_settings
-from ..store import Acceptance, Keys, Message, NewTask, Verbs, run
+from ..store import Keys, Verbs, run
 from ..store.connection import SOCKET_TIMEOUT, plain_url
 from ..store.scripts import Claimed, decode_claim
+from .envelope import delivery, new_task, read_tag
 from .lease import Lease
+
+logger = logging.getLogger(__name__)
 
 #: Name of the transport: addresses are ``encola+`` and the plain Redis address.
 SCHEME: Final = "encola"
 #: Seconds to block for a wake-up token. A lost one costs this much, never a task.
 POLL_SECONDS: Final = 1.0
-#: Header under which the fencing token travels to the child.
-TOKEN_HEADER: Final = "encola_token"  # noqa: S105 - a name, not a secret
-
 #: SADD that a full server takes.
 ADD_WHEN_FULL: Final = """#!lua flags=allow-oom
 return redis.call('SADD', KEYS[1], ARGV[1])
 """
-
-_TAG: Final = "encola:"
-
-
-def make_tag(task_id: str, token: int) -> str:
-    """The delivery tag of a claimed message."""
-    return f"{_TAG}{token}:{task_id}"
-
-
-def read_tag(tag: str) -> tuple[str, int] | None:
-    """(id, token) of a claimed message's tag; None for one of Kombu's own."""
-    if not tag.startswith(_TAG):
-        return None
-    token, _, task_id = tag.removeprefix(_TAG).partition(":")
-    return task_id, int(token)
 
 
 class QoS(kombu_redis.QoS):
@@ -157,11 +140,12 @@ class Channel(kombu_redis.Channel):
 
     def run(self, call: Any) -> Any:
         """Runs a script on a connection of the pool. Errors are Kombu's connection errors."""
-        with self.conn_or_acquire() as client:
-            try:
-                return run(client, call)
-            except StoreError as error:
-                raise OperationalError(str(error)) from error
+        # The channel's own client would put Kombu's global_keyprefix before a script's first key.
+        client = redis.Redis(connection_pool=self.pool)
+        try:
+            return run(client, call)
+        except StoreError as error:
+            raise OperationalError(str(error)) from error
 
     # --- publishing -----------------------------------------------------------
 
@@ -175,6 +159,11 @@ class Channel(kombu_redis.Channel):
         encoded, used = super().encode_body(body, encoding)
         return (encoded.decode() if isinstance(encoded, bytes) else encoded), used
 
+    @property
+    def supports_batch_publish(self) -> bool:
+        """Of messages that are no tasks: each task is a script of its own, at once."""
+        return not self.retry_on_timeout
+
     def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
         headers = message.get("headers") or {}
         if "task" not in headers or "id" not in headers:
@@ -186,7 +175,7 @@ class Channel(kombu_redis.Channel):
     def _put_fanout(
         self, exchange: str, message: dict[str, Any], routing_key: str | None, **kwargs: Any
     ) -> None:
-        if not (routing_key or "").startswith("task."):
+        if not (routing_key or "").startswith("task.") or kwargs.get("_publish_batch"):
             super()._put_fanout(exchange, message, routing_key, **kwargs)
             return
         topics = self._get_publish_topics(exchange, routing_key)
@@ -265,7 +254,7 @@ class Channel(kombu_redis.Channel):
     def _brpop_read(self, **options: Any) -> bool:
         awaited, self._awaited = self._awaited, None
         if awaited is None:
-            return bool(super()._brpop_read(**options))
+            return self._read_plain(**options)
         connection = self.client.connection
         try:
             reply = connection.read_response()
@@ -304,18 +293,74 @@ class Channel(kombu_redis.Channel):
             raise Empty
         for message in claim.messages:
             self._queue_cycle.rotate(message.queue)
-            self.connection._deliver(delivery(message), message.queue)
+            try:
+                readable = delivery(message)
+            except (ValueError, TypeError, AttributeError) as error:
+                self._park(message, error)
+            else:
+                self.connection._deliver(readable, message.queue)
         return True
+
+    def _park(self, message: Claimed, error: Exception) -> None:
+        """A stock producer can send anything; what is no message must not be claimed for ever."""
+        logger.error("The message of %s cannot be read and is parked: %s", message.id, error)
+        self.run(self.verbs.confirm([(message.id, message.token, "unreadable")]))
+        if self.lease is not None:
+            self.lease.drop(message.id, message.token)
+
+    def _read_plain(self, **options: Any) -> bool:
+        """Kombu's own reading of queues without tasks."""
+        try:
+            reply = self.client.parse_response(self.client.connection, "BRPOP", **options)
+        except self.connection_errors:
+            self.client.connection.disconnect()
+            raise
+        finally:
+            self._in_poll = None
+            self._flush_brpop_reauth()
+        return self._deliver_plain(reply)
 
     def _deliver_plain(self, reply: Any) -> bool:
         if not reply:
             raise Empty
         key, item = reply
-        queue = key.decode().removeprefix(self.verbs.keys.list_prefix)
+        list_name = key.decode().removeprefix(self.verbs.keys.list_prefix)
+        queue = list_name.partition(self.sep)[0]
         if queue not in self.active_queues or queue in self._claimed_queues():
             raise Empty
+        self._check_plain(list_name, item)
+        self._queue_cycle.rotate(queue)
         self.connection._deliver(kombu_redis.loads(item.decode()), queue)
         return True
+
+    def _get(self, queue: str) -> Any:
+        with self.conn_or_acquire() as client:
+            for step in self.priority_steps:
+                list_name = self._q_for_pri(queue, step)
+                item = client.rpop(list_name)
+                if item:
+                    break
+            self._maybe_update_queues_expire(client, queue)
+        if not item:
+            raise Empty
+        self._check_plain(list_name, item)
+        return kombu_redis.loads(item.decode())
+
+    def _check_plain(self, list_name: str, item: bytes) -> None:
+        """
+        Puts back the id of a task, which is not for whoever reads here.
+
+        Raises:
+            OperationalError
+        """
+        if item.startswith(b"{"):
+            return
+        with self.conn_or_acquire() as client:
+            client.rpush(list_name, item)
+        raise OperationalError(
+            f"Queue {list_name.partition(self.sep)[0]!r} holds tasks of encola: only `encola worker` "
+            "or `celery -A encola.engine worker` reads them."
+        )
 
     # --- connections ----------------------------------------------------------
 
@@ -362,8 +407,8 @@ class Transport(kombu_redis.Transport):
     can_parse_url = True
     driver_type = "redis"
     driver_name = "encola"
-    # Each publish is one script; a pipeline of LPUSH would go past it.
-    supports_batch_publish = False
+    # Nothing is repeated, whatever the address says.
+    supports_batch_publish = True
 
     def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:
         """The plain Redis address, as Celery's tools write it: they connect to it."""
@@ -372,101 +417,9 @@ class Transport(kombu_redis.Transport):
         return uri if include_password else str(maybe_sanitize_url(uri, mask))
 
 
-def delivery(claimed: Claimed) -> dict[str, Any]:
-    """The Kombu message of a claimed one."""
-    message = Message.decode(claimed.message)
-    headers = {
-        "lang": "py",
-        **message.headers,
-        "id": claimed.id,
-        "task": message.task,
-        "root_id": message.headers.get("root_id") or claimed.id,
-        TOKEN_HEADER: claimed.token,
-    }
-    # A retry that the store made (not Task.retry) has not counted in the headers.
-    headers["retries"] = max(int(headers.get("retries") or 0), claimed.retries)
-    return {
-        "body": message.body,
-        "content-type": message.content_type,
-        "content-encoding": message.content_encoding,
-        "headers": headers,
-        "properties": {
-            "correlation_id": claimed.id,
-            "reply_to": headers.get("reply_to"),
-            "delivery_tag": make_tag(claimed.id, claimed.token),
-            "body_encoding": message.body_encoding,
-            "priority": message.headers.get("priority", 0),
-            "delivery_info": {
-                "exchange": "",
-                "routing_key": claimed.queue,
-                "redelivered": claimed.token > 1,
-            },
-        },
-    }
-
-
-def new_task(queue: str, message: dict[str, Any]) -> NewTask:
-    """The task of a message that Celery publishes."""
-    headers = dict(message["headers"])
-    properties = message.get("properties") or {}
-    task_id, name = headers.pop("id"), headers.pop("task")
-    eta = headers.pop("eta", None)
-    if headers.get("root_id") == task_id:
-        del headers["root_id"]
-    headers.pop("origin", None)
-    headers.pop("lang", None)
-    priority = int(properties.get("priority") or 0)
-    if priority:
-        headers["priority"] = priority
-    ours = headers.setdefault("encola", {"source": "celery"})
-    stored = Message(
-        task=name,
-        body=message["body"],
-        headers=headers,
-        content_type=message.get("content-type") or "application/json",
-        content_encoding=message.get("content-encoding") or "utf-8",
-        body_encoding=properties.get("body_encoding"),
-    )
-    return NewTask(
-        id=task_id,
-        message=stored.encode(),
-        queue=queue,
-        type=type_of(name),
-        priority=max(0, min(9, priority)),
-        user_id=str(ours.get("user_id") or ""),
-        due_ms=None if not eta else _parse_eta(eta),
-        idempotency_key=str(ours.get("idempotency_key") or ""),
-        token=_token_of_running(task_id),
-    )
-
-
-#: Name on the wire -> task type; filled by :mod:`encola.engine.app`.
-TYPES_BY_NAME: dict[str, str] = {}
-#: Name on the wire -> the declared type's queue.
-QUEUES_BY_NAME: dict[str, str] = {}
-
-
-def type_of(name: str) -> str:
-    """The task type of a Celery task's name; the name itself when it was declared without."""
-    return TYPES_BY_NAME.get(name, name)
-
-
-def _parse_eta(eta: str) -> int:
-    return to_ms(dt.datetime.fromisoformat(eta))
-
-
-def _token_of_running(task_id: str) -> int | None:
-    """The token of the running attempt when it publishes its own next delivery."""
-    task = get_current_task()
-    if task is None or task.request.id != task_id:
-        return None
-    token = task.request.get(TOKEN_HEADER)
-    return int(token) if token else None
-
-
 def install() -> None:
     """Makes ``encola+redis://…`` known to Kombu in this process."""
     TRANSPORT_ALIASES[SCHEME] = "encola.engine.transport:Transport"
 
 
-__all__ = ["Acceptance", "Channel", "Transport", "install"]
+__all__ = ["Channel", "Transport", "install"]

@@ -23,6 +23,19 @@ local function parse_time(text)
   return ms
 end
 
+-- Whether a text is UTF-8 (RFC 3629), which a half of a surrogate pair in JSON does not become.
+local function is_utf8(text)
+  local high = '[\128-\191]'
+  for _, form in ipairs({
+    '\240[\144-\191]' .. high .. high, '[\241-\243]' .. high .. high .. high, '\244[\128-\143]' .. high .. high,
+    '\224[\160-\191]' .. high, '[\225-\236\238\239]' .. high .. high, '\237[\128-\159]' .. high,
+    '[\194-\223]' .. high,
+  }) do
+    text = string.gsub(text, form, '?')
+  end
+  return not string.find(text, '[\128-\255]')
+end
+
 -- Returns the new record, in no place yet, and its due time or nil; or nil when
 -- the envelope was a duplicate, or was parked because nobody can read it.
 local function adopt(envelope, queue)
@@ -31,13 +44,13 @@ local function adopt(envelope, queue)
   local properties = ok and type(e) == 'table' and type(e.properties) == 'table' and e.properties or {}
   local id = headers.id or properties.correlation_id
   local readable = type(id) == 'string' and #id > 0 and #id <= 255 and string.sub(id, 1, 1) ~= '{'
-    and type(headers.task) == 'string'
+    and type(headers.task) == 'string' and is_utf8(id) and is_utf8(headers.task)
   if not readable then
     local parked = 'unreadable-' .. redis.sha1hex(envelope)
     if redis.call('EXISTS', record_key(parked)) == 1 then return nil end
     local rec = create(parked, envelope, queue, 0, 'unreadable', '', '')
     rec.state = nil
-    park(rec, 'undeliverable', 'A message without a task name and an id came in on queue ' .. queue .. '.')
+    park(rec, 'undeliverable', 'A message without a task name and an id that can be read came in on queue ' .. queue .. '.')
     return nil
   end
   if redis.call('EXISTS', record_key(id)) == 1 then return nil end
