@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from encola.embedded.supervisor import free_port
 from encola.record import TaskState
 from harness import Bench, Server
 from support import wait_until
@@ -20,7 +21,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """A server and a worker with two children; nobody has asked for events."""
     folder = tmp_path_factory.mktemp("commands")
     (folder / "valkey").mkdir()
-    server = Server(folder / "valkey")
+    server = Server(folder / "valkey", port=free_port("127.0.0.1"))
     server.start()
     made = Bench(server, folder, lease=2.0, extra_env={"ENCOLA_LOG_LEVEL": "info"})
     made.worker().wait_ready()
@@ -156,6 +157,46 @@ def test_inspect_shows_what_runs_with_its_arguments(bench: Bench) -> None:
     assert "ledger_tasks.work" == active["name"]
     assert ["encola"] == [queue["name"] for queue in queues]
     assert "active" == found[task_id][0]
+
+
+def test_no_answer_holds_the_servers_password(bench: Bench) -> None:
+    """Flower shows all that a worker says of itself to whoever may look."""
+    bench.client.execute_command("ACL", "SETUSER", "ana", "on", ">hunter2", "~*", "&*", "+@all")
+    bench.url = f"redis://ana:hunter2@127.0.0.1:{bench.server.port}/0"
+    worker = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "encola.engine",
+            "worker",
+            "-P",
+            "solo",
+            "-n",
+            "own@%h",
+        ],
+        env=bench.env(),
+        cwd=bench.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(
+            lambda: "own@" in celery(bench, "inspect", "ping").stdout,
+            description="the worker answers",
+            timeout=60,
+        )
+        asks = [("inspect", "-t", "5", what) for what in ("stats", "conf", "report")]
+        answers = [celery(bench, *ask).stdout for ask in asks]
+    finally:
+        worker.terminate()
+        worker.wait(20)
+        bench.url = ""
+
+    assert [2, 2, 2] == [answer.count(": OK") for answer in answers]
+    assert [] == [answer for answer in answers if "hunter2" in answer]
+    assert f"redis://ana:**@127.0.0.1:{bench.server.port}/0" in answers[0]
 
 
 def test_control_revokes_and_moves_queues(bench: Bench) -> None:
