@@ -86,7 +86,7 @@ def test_a_waiting_task_says_how_many_are_ahead(opened: Open, service: Service) 
 
 def test_a_worker_shows_what_it_runs_and_is_drained(opened: Open, service: Service) -> None:
     """It ends what it runs, takes nothing new, and is let work again."""
-    task_id = service.submit("resize_photos", {"album": "x", "photos": 40, "seconds": 6})
+    task_id = service.submit("resize_photos", {"album": "x", "photos": 40, "seconds": 12})
     service.wait_for(task_id, "PROCESSING")
     page = opened("/#/workers")
     worker = page.locator(".queue", has=page.get_by_role("button", name="Retirar"))
