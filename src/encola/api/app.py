@@ -25,7 +25,7 @@ from .. import __version__
 from ..client import current_loop_client, register_types
 from ..engine.app import import_task_modules
 from ..errors import EncolaError
-from ..loops import of_this_loop
+from ..loops import end_task, of_this_loop
 from ..mail.connections import Connections
 from ..settings import get_settings
 from ..store.safety import check_info
@@ -42,6 +42,7 @@ from . import (
     schedules,
     stats,
     tasks,
+    websocket,
 )
 from .answers import describe
 from .guard import Guard
@@ -70,9 +71,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     gc.freeze()
     keeping = asyncio.create_task(keep_house())
     yield
-    keeping.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await keeping
+    await end_task(keeping)
     # Here, because uvicorn ends the process by the signal that stopped it, and its loop with it.
     await of_this_loop(Connections).close()
 
@@ -149,6 +148,7 @@ def make_app() -> FastAPI:
         reports,
         health,
         dashboard,
+        websocket,
     ):
         app.include_router(part.router)
     documented = functools.cache(lambda: describe(app))

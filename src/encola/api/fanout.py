@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import bisect
-import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from typing import Any, Final, Protocol
 
 from ..client import current_loop_client
 from ..errors import EncolaError
-from ..loops import of_this_loop
+from ..loops import end_task, of_this_loop
 from ..store.events import START, Event, EventStream, Order, Read
 
 logger = logging.getLogger(__name__)
@@ -134,9 +133,7 @@ class Fanout:
         """The loop ends."""
         self.end_all()
         for task in self._tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await task
+            await end_task(task)
 
     # --- what subscribers take ------------------------------------------------------
 

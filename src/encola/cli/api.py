@@ -65,6 +65,10 @@ def _serve(settings: Settings) -> None:
             access_log=False,  # a task's record tells more, and costs no line a request
             log_config=None,  # ours
             server_header=False,
+            ws="websockets-sansio",
+            # Each connection's compressor would take more memory than all the rest of it.
+            ws_per_message_deflate=False,
+            ws_max_size=64 * 1024,
             timeout_graceful_shutdown=GRACEFUL_SECONDS,
         )
     )

@@ -1,0 +1,226 @@
+"""
+The events over a WebSocket: subscribe, unsubscribe, subscribe otherwise.
+
+One connection has at most one subscription. The client's messages are read while events
+go out; what is sent, and when, is the subscription's business, as for server-sent events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal
+
+import orjson
+from fastapi import APIRouter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from ..errors import EncolaError
+from ..loops import end_task
+from ..record import TaskState
+from ..store.events import Order, read_order, write_order
+from ..task import public_errors
+from .events import MOST_VALUES
+from .fanout import Told, current_fanout
+from .subscription import Portion, Subscription, Wanted
+
+logger = logging.getLogger(__name__)
+
+router = APIRouter()
+
+#: Closing codes, RFC 6455 and the registry that it opened.
+RESTARTING: Final = 1012
+TRY_AGAIN_LATER: Final = 1013
+#: A client that takes nothing will not take a farewell either.
+FAREWELL_SECONDS: Final = 1.0
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Values = Annotated[
+    frozenset[Annotated[str, Field(max_length=255)]],
+    BeforeValidator(_as_list),
+    Field(max_length=MOST_VALUES),
+]
+
+
+class EventFilter(BaseModel):
+    """Of each field one of its values must fit."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Values = frozenset()
+    state: Annotated[frozenset[TaskState], BeforeValidator(_as_list)] = frozenset()
+    user_id: Values = frozenset()
+    queue: Values = frozenset()
+    task_id: Values = frozenset()
+
+    def wanted(self) -> Wanted:
+        states = frozenset(state.value for state in self.state)
+        return Wanted(self.type, states, self.user_id, self.queue, self.task_id)
+
+
+class Subscribe(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    action: Literal["subscribe"]
+    filter: EventFilter = EventFilter()
+    last_event_id: Annotated[Order | None, BeforeValidator(lambda v: v and read_order(str(v)))] = (
+        None
+    )
+    batch: bool = False
+    """One message with an array of all that goes out together."""
+
+
+class Unsubscribe(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    action: Literal["unsubscribe"]
+
+
+_MESSAGE: Final[TypeAdapter[Subscribe | Unsubscribe]] = TypeAdapter(
+    Annotated[Subscribe | Unsubscribe, Field(discriminator="action")]
+)
+
+
+@router.websocket("/ws")
+async def listen(websocket: WebSocket) -> None:
+    """Events over a WebSocket; docs/http.md has the messages."""
+    await websocket.accept()
+    await Conversation(websocket).run()
+
+
+class Conversation:
+    """One connection."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket = websocket
+        self._subscription: Subscription[list[str]] | None = None
+        self._sender: asyncio.Task[None] | None = None
+        self._over: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+
+    async def run(self) -> None:
+        """Until the client goes, is too slow, or the process stops."""
+        reader = asyncio.create_task(self._read())
+        try:
+            code = await self._over
+            if code is not None:
+                with contextlib.suppress(TimeoutError, RuntimeError, WebSocketDisconnect):
+                    async with asyncio.timeout(FAREWELL_SECONDS):
+                        await self._websocket.close(code)
+        finally:
+            await self._unsubscribe()
+            reader.cancel()
+
+    # --- from the client --------------------------------------------------------------
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                message = await self._websocket.receive()
+                if message["type"] == "websocket.disconnect":
+                    self._end(None)
+                    return
+                await self._take(message.get("text") or message.get("bytes") or "")
+        except (RuntimeError, WebSocketDisconnect):
+            self._end(None)
+
+    async def _take(self, text: str | bytes) -> None:
+        try:
+            wanted = _MESSAGE.validate_json(text, strict=False)
+        except ValidationError as error:
+            problem = {
+                "code": "validation",
+                "detail": "The message does not fit.",
+                "errors": public_errors(error),
+            }
+            await self._say("error", None, problem)
+            return
+        if isinstance(wanted, Unsubscribe):
+            await self._unsubscribe()
+            return
+        try:
+            await self._subscribe(wanted)
+        except EncolaError as error:
+            await self._say("error", None, {"code": error.code, "detail": str(error)})
+
+    async def _subscribe(self, wanted: Subscribe) -> None:
+        fanout = await current_fanout()
+        # With another filter it goes on where it was, so that nothing is missed in between.
+        before = self._subscription.position if self._subscription else None
+        await self._unsubscribe()
+        encode = encode_together if wanted.batch else encode_each
+        position = wanted.last_event_id or before
+        self._subscription = Subscription(fanout, wanted.filter.wanted(), encode, position)
+        self._sender = asyncio.create_task(self._send_on(self._subscription))
+
+    async def _unsubscribe(self) -> None:
+        subscription, self._subscription = self._subscription, None
+        sender, self._sender = self._sender, None
+        if subscription is not None and sender is not None:
+            subscription.close()
+            await end_task(sender)
+
+    # --- to the client -------------------------------------------------------------------
+
+    async def _send_on(self, subscription: Subscription[list[str]]) -> None:
+        subscription.belong_to_this_task()
+        clock = asyncio.get_running_loop().time
+        head = write_order(subscription.position)
+        try:
+            await self._say("hello", head, {"last_event_id": head})
+            while (portion := await subscription.next()) is not None:
+                subscription.sending_since = clock()
+                for text in portion.chunk or [_without_events(portion)]:
+                    await self._websocket.send_text(text)
+                subscription.sending_since = None
+            # Else it was closed for another subscription in its place.
+            if subscription.fanout.is_closing:
+                self._end(RESTARTING)
+        except asyncio.CancelledError:
+            if not subscription.is_slow:
+                raise
+            logger.info("A listener did not take its events for too long and was cut off.")
+            self._end(TRY_AGAIN_LATER)
+        except EncolaError:
+            # It comes back, with its last id.
+            self._end(TRY_AGAIN_LATER)
+        except (RuntimeError, WebSocketDisconnect):
+            self._end(None)
+
+    async def _say(self, event: str, event_id: str | None, data: dict[str, Any]) -> None:
+        await self._websocket.send_text(_message(event, event_id, data))
+
+    def _end(self, code: int | None) -> None:
+        if not self._over.done():
+            self._over.set_result(code)
+
+
+def encode_each(told: Sequence[Told]) -> list[str]:
+    """Events as messages of their own."""
+    return [_task_message(each) for each in told]
+
+
+def encode_together(told: Sequence[Told]) -> list[str]:
+    """Events as one message."""
+    return [f"[{','.join(_task_message(each) for each in told)}]"]
+
+
+def _task_message(told: Told) -> str:
+    return f'{{"event":"task","id":"{write_order(told.order)}","data":{told.data.decode()}}}'
+
+
+def _without_events(portion: Portion[list[str]]) -> str:
+    position = write_order(portion.position)
+    if portion.gap is not None:
+        return _message("gap", position, {"last_event_id": write_order(portion.gap)})
+    return _message("heartbeat", position, {})
+
+
+def _message(event: str, event_id: str | None, data: dict[str, Any]) -> str:
+    return orjson.dumps({"event": event, "id": event_id, "data": data}).decode()
