@@ -25,6 +25,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from .errors import EncolaError, StoreError, StoreUnavailable
@@ -58,9 +59,9 @@ class Scheduler:
 
     Args:
         run: carries a call to the store.
-        plans: what this program declares. Its messages are made anew for each declaration
-            and each run where they are not the same every time.
+        plans: what this program declares.
         kept: see :data:`KEPT_SECONDS`; declared anew after a tenth of it.
+        refresh: makes a plan's message anew, where it is not the same each time.
     """
 
     def __init__(
@@ -138,7 +139,7 @@ class Scheduler:
     def _declare(self, held_ms: int | None = None) -> None:
         look: Look = self._run(self._verbs.due([]))
         self._declarer = self._declarer or _introduce(look.now)
-        plans = [self._refresh(plan) for plan in self._plans.values()]
+        plans = [self._refreshed(plan) for plan in self._plans.values()]
         # Also when there are none: it says that a scheduler is alive.
         for start in range(0, max(1, len(plans)), DECLARED_AT_ONCE):
             some = plans[start : start + DECLARED_AT_ONCE]
@@ -146,6 +147,13 @@ class Scheduler:
         for gone in self._run(self._verbs.forget()):
             logger.info("Schedule %s is declared by no program any more; forgotten.", gone)
         self._declare_at = time.monotonic() + self._kept_ms / 10_000
+
+    def _refreshed(self, plan: Plan) -> Plan:
+        try:
+            return self._refresh(plan)
+        except EncolaError as error:
+            self._complain(plan.id, error)
+            return plan
 
     def _declare_some(
         self,
@@ -170,7 +178,9 @@ class Scheduler:
     def _fire(self, due: Due, now: dt.datetime) -> bool:
         """Whether anything has changed by it; False: it is still due, and has to wait."""
         try:
-            plan = self._refresh(Plan.decode(due.plan, due.message))
+            stored = Plan.decode(due.plan, due.message)
+            # Only the message: the rest may be a newer program's.
+            plan = replace(stored, message=self._refresh(stored).message)
             fired = self._fire_plan(plan, due, now)
         except StoreUnavailable:
             raise

@@ -250,6 +250,16 @@ def test_arguments_that_are_functions_are_called_each_time() -> None:
     assert [Message.decode(made(**entry).message).arguments()[0] for _ in range(2)] == [[0], [1]]
 
 
+def test_a_function_that_fails_is_told_by_the_schedules_name() -> None:
+    def fails() -> int:
+        raise LookupError("no such customer")
+
+    assert refused(args=(BeatLazyFunc(fails),)) == (
+        "Schedule 'mine' cannot be kept: a function among its arguments raised LookupError: "
+        "no such customer."
+    )
+
+
 # --- where they come from -----------------------------------------------------------
 
 

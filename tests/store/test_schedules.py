@@ -19,7 +19,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from snapshot import check, look
 
-from encola.errors import InvalidQueue, ScheduleNotFound, StoreFull, StoreUnavailable
+from encola.errors import (
+    InvalidQueue,
+    ScheduleNotFound,
+    ScheduleRefused,
+    StoreFull,
+    StoreUnavailable,
+)
 from encola.record import TaskRecord, from_ms
 from encola.scheduler import Scheduler
 from encola.store import Call, Keys, Message, NewTask, Verbs, decode_record, encode_body, run
@@ -619,6 +625,52 @@ def test_a_full_store_holds_up_no_other_schedule(bench: Bench) -> None:
     assert [record.schedule_id for record in bench.records()] == ["b"]
     bench.client.delete("taken")
     scheduler.step()
+    assert [record.schedule_id for record in bench.records()] == ["b", "a"]
+
+
+def test_a_message_that_is_made_anew_leaves_the_rest_as_a_newer_program_has_it(
+    bench: Bench,
+) -> None:
+    """An older program's scheduler fires, with its own arguments, by the newer one's rule."""
+    made = iter(range(10))
+
+    def refresh(old: Plan) -> Plan:
+        body = encode_body([next(made)])
+        message = replace(Message.decode(old.message), body=body).encode()
+        return replace(old, timing=Every(7_000), message=message)
+
+    older = Scheduler(bench.do, bench.verbs, [plan()], max_waiting=1000, refresh=refresh)
+    older.step()
+    bench.later(dt.timedelta(seconds=1))
+    bench.scheduler(plan(timing=Every(600_000))).step()
+    bench.at("2026-11-22T09:10")
+    older.step()
+
+    assert [record.args for record in bench.records()] == [[1]]
+    assert bench.next_at() == utc("2026-11-22T09:20")
+
+
+def test_arguments_that_cannot_be_made_stop_no_other_schedule(bench: Bench) -> None:
+    """They are tried again; what is declared stays declared."""
+    is_broken = False
+
+    def refresh(old: Plan) -> Plan:
+        if is_broken and old.id == "a":
+            raise ScheduleRefused("a", "its arguments cannot be made")
+        return old
+
+    scheduler = Scheduler(
+        bench.do, bench.verbs, [plan("a"), plan("b")], max_waiting=1000, refresh=refresh
+    )
+    scheduler.step()
+    is_broken = True
+    bench.at("2026-11-22T09:05")
+    scheduler._declare_at = 0.0
+    scheduler.step()
+    assert [record.schedule_id for record in bench.records()] == ["b"]
+    is_broken = False
+    scheduler.step()
+
     assert [record.schedule_id for record in bench.records()] == ["b", "a"]
 
 

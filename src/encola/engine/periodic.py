@@ -94,8 +94,8 @@ def has_lazy_arguments(entry: Mapping[str, Any]) -> bool:
 def _plan(app: Celery, name: str, entry: Mapping[str, Any], settings: Settings) -> Plan:
     if "task" not in entry or "schedule" not in entry:
         raise ScheduleRefused(name, "expected a 'task' and a 'schedule' in its entry")
-    args = [_value(one) for one in entry.get("args") or ()]
-    kwargs = {key: _value(one) for key, one in (entry.get("kwargs") or {}).items()}
+    args = [_value(name, one) for one in entry.get("args") or ()]
+    kwargs = {key: _value(name, one) for key, one in (entry.get("kwargs") or {}).items()}
     task = app.tasks.get(entry["task"])
     of_task = task._get_exec_options() if task is not None else {}
     options = {**of_task, **_checked_options(name, entry.get("options") or {})}
@@ -116,8 +116,14 @@ def _plan(app: Celery, name: str, entry: Mapping[str, Any], settings: Settings) 
     )
 
 
-def _value(given: Any) -> Any:
-    return given() if isinstance(given, BeatLazyFunc) else given
+def _value(name: str, given: Any) -> Any:
+    if not isinstance(given, BeatLazyFunc):
+        return given
+    try:
+        return given()
+    except Exception as error:  # a user's function; one that fails must not stop the others
+        sentence = f"a function among its arguments raised {type(error).__name__}: {error}"
+        raise ScheduleRefused(name, sentence) from error
 
 
 def _checked_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
