@@ -207,6 +207,14 @@ class ScheduleMachine(QueueMachine):
         for word in [one for one in self.words if one.due.id == name][-1:]:
             self._say(word)
 
+    @rule(name=names, ms=st.sampled_from([21_000, 59_000, 70_000]))
+    def look_and_say_late(self, name: str, ms: int) -> None:
+        """A scheduler that stood still in between: by then another time has come."""
+        self.its_time_comes(name, 0)
+        self.step_clock(self.clock + ms)
+        for word in [one for one in self.words if one.due.id == name][-1:]:
+            self._say(word)
+
     def _say(self, word: Word) -> None:
         name, task_id = word.due.id, run_id(word.due.id, word.at)
         plan = Plan.decode(word.due.plan, word.due.message)

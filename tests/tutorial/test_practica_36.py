@@ -111,10 +111,15 @@ class Student:
 
     def sees_workers(self) -> bool:
         try:
-            answer = httpx.get(f"http://127.0.0.1:{self.flower_port}/api/workers", timeout=5)
+            api = f"http://127.0.0.1:{self.flower_port}/api/workers"
+            known = httpx.get(api, timeout=5)
+            # Flower knows a worker at once, and as there when it has heard its heart beat.
+            heard = httpx.get(api, params={"status": 1}, timeout=5)
         except httpx.HTTPError:
             return False
-        return answer.is_success and bool(answer.json())
+        return bool(
+            known.is_success and known.json() and heard.is_success and any(heard.json().values())
+        )
 
     def here(self, commands: str) -> str:
         """The addresses of this test's own service, and the task that the last answer named."""
