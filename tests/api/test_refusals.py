@@ -110,3 +110,30 @@ def test_an_unknown_state_or_cursor_is_422(served: Bench) -> None:
     for query in ("state=DONE", "limit=0", "limit=201", "cursor=%00"):
         response = client.get(f"/tasks?{query}")
         assert (422, "validation") == (response.status_code, response.json()["code"])
+
+
+@pytest.mark.parametrize("time", ["5", "yesterday", "2026-11-22", "2026-11-22T09:00:00"])
+def test_a_time_without_its_day_hour_and_zone_is_422(served: Bench, time: str) -> None:
+    """Named as the query names it."""
+    response = client.get("/tasks", params={"since": time})
+
+    assert (422, "validation") == (response.status_code, response.json()["code"])
+    assert ["query", "since"] == response.json()["errors"][0]["loc"]
+
+
+def test_tasks_are_listed_by_time_and_by_the_beginning_of_their_id(served: Bench) -> None:
+    """As the query says it; what is given and empty is not given."""
+    good = {"email": "a@example.com", "subject": "s", "body": "b"}
+    made = [client.post("/tasks/email/celery", json=good).json() for _ in range(2)]
+    first, second = (task["task_id"] for task in made)
+
+    def listed(**query: str) -> list[str]:
+        return [task["task_id"] for task in client.get("/tasks", params=query).json()["items"]]
+
+    assert [second, first] == listed(search=first[:4], since="", until="", type="")
+    assert [first] == listed(search=first)
+    assert [first] == listed(search=first[:-1])
+    assert [] == listed(search=first, state="SUCCESS")
+    assert [second, first] == listed(since=made[0]["created_at"])
+    assert [] == listed(since="2100-01-01T00:00:00+01:00")
+    assert [] == listed(until=made[0]["created_at"])

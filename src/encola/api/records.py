@@ -17,6 +17,7 @@ from ..client import current_loop_client
 from ..errors import EncolaError, TaskNotFound
 from ..record import FINISHED, RUNNING, TaskRecord, TaskState
 from ..store import Filter
+from ..store.indexes import first_ms
 from ..store.records import PAGE_LIMIT
 from ..task import task_types
 from . import views
@@ -25,6 +26,7 @@ from .deps import current_service
 from .language import choose_language
 from .problems import Problem
 from .shapes import RunningTask, StatusAnswer, TaskPage, TypeList, WholeTask
+from .submission import Moment
 
 router = APIRouter(prefix="/tasks", tags=["read"])
 
@@ -36,6 +38,7 @@ def _given(value: object) -> object:
 #: Any id that a Celery client may have chosen. One that cannot be an id is one that is unknown.
 TaskId = Annotated[str, Path(description="Id of a task; a slash in it may be written as %2F.")]
 FilterValue = Annotated[str | None, Query(max_length=255)]
+FilterTime = Annotated[Moment | None, BeforeValidator(_given), Query()]
 #: Running tasks that are shown at most.
 ACTIVE_BOUND = 5_000
 WAITING = frozenset(TaskState) - FINISHED - RUNNING
@@ -81,11 +84,27 @@ async def list_tasks(
     type: FilterValue = None,  # noqa: A002 - the contract's name
     user_id: FilterValue = None,
     queue: FilterValue = None,
+    search: FilterValue = None,
+    since: FilterTime = None,
+    until: FilterTime = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_LIMIT)] = 50,
     cursor: Annotated[str | None, Query(max_length=100)] = None,
 ) -> Response:
-    """Tasks, newest first. A filter that is given and empty is none."""
-    wanted = Filter(state, type or None, user_id or None, queue or None)
+    """
+    Tasks, newest first. A filter that is given and empty is none.
+
+    `search` is an id or its beginning; `since` and `until` are times with their zone: created at
+    or after the first, before the second.
+    """
+    wanted = Filter(
+        state=state,
+        type=type or None,
+        user_id=user_id or None,
+        queue=queue or None,
+        search=search or None,
+        since_ms=first_ms(since) if since else None,
+        until_ms=first_ms(until) if until else None,
+    )
     try:
         page = await current_loop_client().records.page(wanted, limit, cursor or None)
     except ValueError as error:

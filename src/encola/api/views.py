@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 from ..record import Attempt, TaskRecord, TaskState, from_ms, iso
-from ..store.records import LAST_MS
+from ..store.indexes import LAST_MS
 from ..store.scripts import WhyWaiting
 from ..task import TaskType, get_task_type
 from ..wording import progress_in

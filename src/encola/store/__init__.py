@@ -7,9 +7,10 @@ Every change is one script (:mod:`.scripts`, ``lua/``); reading is
 
 from .callers import run, run_async, run_many
 from .connection import connect, connect_async
+from .indexes import Filter
 from .keys import Keys
 from .message import Message, encode_body
-from .records import Filter, Page, Records, decode_record
+from .records import Page, Records, decode_record
 from .scripts import Acceptance, Call, Enqueued, NewTask, Settled, Start, Verbs
 
 __all__ = [

@@ -2,10 +2,10 @@
 Reading records: one, a page of them, and how many there are.
 
 Pages are newest first by ``(created_at_ms, seq)``. One filter reads one index
-and costs the same with a thousand records as with a million. Several filters
-read the narrowest of their indexes and look at no more than
-:data:`SCAN_BOUND` entries a page: a page may then be short and still have a
-cursor to go on from.
+and costs the same with a thousand records as with a million, and so does a time. Several
+filters read the narrowest of their indexes and look at no more than
+:data:`SCAN_BOUND` records a page, the beginning of an id at :data:`SEARCH_BOUND` ids: a page
+may then be short and still have a cursor to go on from.
 """
 
 from __future__ import annotations
@@ -28,32 +28,16 @@ from ..record import (
 )
 from .callers import translated
 from .events import START, Order, decode_event
+from .indexes import LAST_MS, Entry, Filter, Indexes, order_of
 from .keys import Keys
 from .message import Message
 
-#: Index entries looked at for one page when several filters are given.
+#: Records looked at for one page when several filters are given.
 SCAN_BOUND: Final = 5_000
+#: Ids looked at for one page when the beginning of one is given, and at a time.
+SEARCH_BOUND: Final = 50_000
+SEARCH_BATCH: Final = 1_000
 PAGE_LIMIT: Final = 200
-#: The last moment that a datetime can hold; a due time may lie beyond it.
-LAST_MS: Final = 253_402_300_799_999
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which records to list; None: any. Several are joined by "and"."""
-
-    state: TaskState | None = None
-    type: str | None = None
-    user_id: str | None = None
-    queue: str | None = None
-
-    def admits(self, record: TaskRecord) -> bool:
-        return (
-            (self.state is None or record.state == self.state)
-            and (self.type is None or record.type == self.type)
-            and (self.user_id is None or record.user_id == self.user_id)
-            and (self.queue is None or record.queue == self.queue)
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +190,7 @@ class Records:
     def __init__(self, client: redis.asyncio.Redis, keys: Keys) -> None:
         self._client = client
         self._keys = keys
-        self._state_indexes = {keys.index("state", state) for state in TaskState}
+        self._indexes = Indexes(client, keys)
 
     async def get(self, task_id: str) -> TaskRecord | None:
         """The record, or None for an id that was never accepted or has been pruned."""
@@ -247,24 +231,45 @@ class Records:
             ValueError: a cursor that is not ours.
         """
         before = decode_cursor(cursor) if cursor else None
-        index = await self._narrowest(wanted)
+        beginning = wanted.search or ""
+        if beginning and (whole := await self.get(beginning)):
+            return Page([whole] if wanted.admits(whole) else [], None)
+        batch, bound = (SEARCH_BATCH, SEARCH_BOUND) if beginning else (limit + 1, SCAN_BOUND)
+        walk = await self._indexes.walk(wanted)
         items: list[TaskRecord] = []
         looked = 0
         while True:
-            with translated():
-                ids = await self._older(index, before, limit + 1)
-            batch = await self.get_many(ids)
-            for record in batch:
-                if len(items) == limit:
-                    return Page(items, encode_cursor(items[-1].order))
-                if wanted.admits(record):
-                    items.append(record)
-            looked += len(ids)
-            if len(ids) <= limit:
+            entries = await walk.older(before, batch)
+            likely = [entry.id for entry in entries if entry.id.startswith(beginning)]
+            if await self._fill(items, likely, wanted, limit):
+                return Page(items, encode_cursor(items[-1].order))
+            if len(entries) < batch:
                 return Page(items, None)
-            before = batch[-1].order if batch else None
-            if before is None or looked >= SCAN_BOUND:
+            before = await self._last_order(entries)
+            looked += len(entries)
+            if before is None or looked >= bound:
                 return Page(items, encode_cursor(before) if before else None)
+
+    async def _fill(
+        self, items: list[TaskRecord], ids: Sequence[str], wanted: Filter, limit: int
+    ) -> bool:
+        """Adds to *items* what *wanted* admits, up to *limit*; True: there is more."""
+        for start in range(0, len(ids), limit + 1):
+            for record in await self.get_many(ids[start : start + limit + 1]):
+                if not wanted.admits(record):
+                    continue
+                if len(items) == limit:
+                    return True
+                items.append(record)
+        return False
+
+    async def _last_order(self, entries: Sequence[Entry]) -> Order | None:
+        """From where to go on; None: nothing of them is left."""
+        for entry in reversed(entries):
+            order = await order_of(self._client, self._keys, entry)
+            if order is not None:
+                return order
+        return None
 
     async def count_by_state(self) -> dict[TaskState, int]:
         """How many records there are in each state."""
@@ -274,43 +279,6 @@ class Records:
         with translated():
             counts = await pipeline.execute()
         return dict(zip(TaskState, counts, strict=True))
-
-    async def _narrowest(self, wanted: Filter) -> str:
-        streams = [
-            self._keys.index(kind, value)
-            for kind, value in (
-                ("type", wanted.type),
-                ("user", wanted.user_id),
-                ("queue", wanted.queue),
-            )
-            if value is not None
-        ]
-        state = self._keys.index("state", wanted.state) if wanted.state else None
-        if not streams and not state:
-            return self._keys.index("all")
-        pipeline = self._client.pipeline(transaction=False)
-        for key in streams:
-            pipeline.xlen(key)
-        if state:
-            pipeline.zcard(state)
-        with translated():
-            sizes = await pipeline.execute()
-        candidates = [*streams, *([state] if state else [])]
-        return min(zip(sizes, candidates, strict=True))[1]
-
-    async def _older(self, index: str, before: tuple[int, int] | None, count: int) -> list[str]:
-        """Ids of an index, newest first, that are older than *before*."""
-        if index in self._state_indexes:
-            top = "+inf" if before is None else f"({before[1]}"
-            found = await _wait(
-                self._client.zrange(
-                    index, top, "-inf", desc=True, byscore=True, offset=0, num=count
-                )
-            )
-            return [task_id.decode() for task_id in found]
-        top = "+" if before is None else f"({before[0]}-{before[1]}"
-        entries = await _wait(self._client.xrevrange(index, max=top, min="-", count=count))
-        return [fields[b"i"].decode() for _, fields in entries]
 
 
 async def _wait(reply: Awaitable[Any] | Any) -> Any:
