@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from typing import Any
 
 from celery import current_task
 
@@ -35,6 +36,18 @@ def work(seconds: float = 0.0) -> int:
     note("effect")
     note("end")
     return os.getpid()
+
+
+@celery_app.task(bind=True)
+def again(self: Any, times: int, how: str) -> int:
+    """Publishes its own next run, so many times."""
+    note("start")
+    if self.request.retries < times and how == "retry":
+        raise self.retry(exc=ConnectionError("later"), countdown=0.05, max_retries=10)
+    if times > 0 and how == "replace":
+        raise self.replace(again.s(times - 1, how))
+    note("end")
+    return times
 
 
 @celery_app.task

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from encola.record import TaskState
@@ -54,6 +56,7 @@ def test_what_would_kill_a_stock_worker_is_a_failure_here(
 def test_a_full_server_refuses_new_work_and_finishes_the_old(bench: Bench) -> None:
     """With no memory left the worker claims, runs and settles all that was accepted."""
     bench.send("work", 0.01, count=60)
+    again = bench.send("again", 2, "retry", count=3) + bench.send("again", 2, "replace", count=3)
     bench.client.config_set("maxmemory-policy", "noeviction")
     bench.client.config_set("maxmemory", "1")
     try:
@@ -61,6 +64,11 @@ def test_a_full_server_refuses_new_work_and_finishes_the_old(bench: Bench) -> No
         bench.wait_finished(40)
 
         assert [] == check(bench)
+        # Also those that asked to be run again, from inside of an attempt, while it was full.
+        assert Counter(SUCCESS=6) == bench.states(again)
+        assert 18 == len(
+            [r for r in bench.ledger.rows() if r["id"] in again and r["what"] == "start"]
+        )
         assert worker.process.poll() is None
     finally:
         bench.client.config_set("maxmemory", "0")

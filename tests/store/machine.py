@@ -34,6 +34,7 @@ from encola.store import (
     Keys,
     Message,
     NewTask,
+    NextDelivery,
     Settled,
     Start,
     Verbs,
@@ -105,7 +106,7 @@ class QueueMachine(RuleBasedStateMachine):
         """Ids that clients were told of, and have not been pruned."""
         self.pruned: set[str] = set()
         self.purged: set[str] = set()
-        """Envelopes that a purge took off a list before anybody adopted them."""
+        """Envelopes without a task that a purge took off a list."""
         self.pushed: set[str] = set()
         """Ids that waiting envelopes will get, while they have no record."""
         self.envelopes: dict[str, str] = {}
@@ -173,12 +174,12 @@ class QueueMachine(RuleBasedStateMachine):
         """The step so far has not touched this record."""
         assert self.look().records.get(task_id) == self.before.records.get(task_id)
 
-    def draft(self, made: tuple[Any, ...], task_id: str, token: int | None = None) -> NewTask:
+    def draft(self, made: tuple[Any, ...], task_id: str) -> NewTask:
         queue, priority, type_name, user, delay, key = made
         body = encode_body([task_id, self.new_id("body")])
         message = Message(f"tasks.{type_name}", body).encode()
         due = None if delay is None else self.clock + delay
-        return NewTask(task_id, message, queue, type_name, priority, user, due, key, token)
+        return NewTask(task_id, message, queue, type_name, priority, user, due, key)
 
     # --- clients ----------------------------------------------------------------
 
@@ -252,11 +253,10 @@ class QueueMachine(RuleBasedStateMachine):
         record, mine = self.before.records.get(grant.id), self.is_current(grant)
         if record is None or (mine and not record.started):
             return
-        task = self.draft((*made[:-1], ""), grant.id, grant.token)
-        [reply] = self.run(self.verbs.enqueue([task], 0 if mine else 10_000))
+        task = self.draft((*made[:-1], ""), grant.id)
+        reply = self.run(self.verbs.next_delivery(task, grant.token))
 
-        expected = Acceptance.NEXT_DELIVERY if mine else Acceptance.DUPLICATE
-        assert (reply.acceptance, reply.id) == (expected, grant.id)
+        assert reply is (NextDelivery.KEPT if mine else NextDelivery.REFUSED)
         if mine:
             self.next[grant.id] = (grant.token, task.message.decode())
         else:
@@ -802,10 +802,14 @@ class QueueMachine(RuleBasedStateMachine):
         assert len(gone) <= taken <= limit
         self.seen["purged while held"] += len(gone & self._held(self.before))
         for entry in gone:
-            if entry.startswith("{"):
-                self.purged.add(self.envelopes[entry])
-            else:
-                assert after.records[entry].state is TaskState.REVOKED
+            task_id = self.envelopes.get(entry, entry)
+            if task_id.startswith("unreadable-"):
+                self.purged.add(task_id)
+            elif entry == task_id or task_id not in self.accepted:
+                ended = after.records.get(task_id)
+                assert ended is not None
+                assert ended.state is TaskState.REVOKED
+                self.seen["purged before it was adopted"] += entry != task_id
 
     @rule(keep=st.sampled_from([0, 1, 3, 6, 10]), limit=st.sampled_from([500, 2]))
     def prune(self, keep: int, limit: int) -> None:

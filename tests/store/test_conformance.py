@@ -35,6 +35,7 @@ from encola.store import (
     Call,
     Keys,
     NewTask,
+    NextDelivery,
     Settled,
     Start,
     Verbs,
@@ -320,9 +321,10 @@ def test_a_running_task_may_ask_for_another_run_of_itself_on_a_full_queue(bench:
     """The limit is for new tasks; a retry of one that runs is kept for when it settles."""
     token = bench.running("a")
     bench.enqueue("b")
-    [kept] = bench.do(bench.verbs.enqueue([new("a", token=token)], 1))
 
-    assert kept.acceptance is Acceptance.NEXT_DELIVERY
+    assert bench.do(bench.verbs.next_delivery(new("a"), token)) is NextDelivery.KEPT
+    assert bench.do(bench.verbs.next_delivery(new("a"), token + 1)) is NextDelivery.REFUSED
+    assert bench.do(bench.verbs.next_delivery(new("x"), token)) is NextDelivery.UNKNOWN
 
 
 def test_a_task_can_be_held_from_the_start(bench: Bench) -> None:
@@ -658,8 +660,8 @@ def test_a_retry_with_a_due_time_waits_for_it(bench: Bench) -> None:
 def test_a_retry_published_by_the_attempt_is_its_next_delivery(bench: Bench) -> None:
     """It is not a task of its own, and runs when the attempt has settled."""
     token = bench.running("a")
-    again = NewTask("a", b'{"task":"again"}\n[]', "encola", "email", token=token)
-    bench.do(bench.verbs.enqueue([again], 100))
+    again = NewTask("a", b'{"task":"again"}\n[]', "encola", "email")
+    bench.do(bench.verbs.next_delivery(again, token))
     bench.do(bench.verbs.settle("a", token, "RETRY", b"{}"))
     [message] = bench.claim()
 
@@ -669,7 +671,7 @@ def test_a_retry_published_by_the_attempt_is_its_next_delivery(bench: Bench) -> 
 def test_a_delivery_asked_for_by_a_lost_attempt_is_forgotten(bench: Bench) -> None:
     """What a crashed attempt had asked for does not run after the next one was ignored."""
     token = bench.running("a")
-    bench.do(bench.verbs.enqueue([new("a", token=token)], 100))
+    bench.do(bench.verbs.next_delivery(new("a"), token))
     bench.do(bench.verbs.release([("a", token)], crashed=True))
     [message] = bench.claim()
     bench.do(bench.verbs.confirm([("a", message.token, "ignored")]))
@@ -1043,6 +1045,27 @@ def test_a_queue_is_purged_up_to_a_limit(bench: Bench) -> None:
     assert [bench.state(name) for name in ("a", "b", "c")] == ["REVOKED", "REVOKED", "PENDING"]
     assert bench.field("a", "ec") == "purged"
     assert bench.do(bench.verbs.purge("encola")) == 1
+
+
+def test_a_purge_leaves_a_record_of_what_nobody_had_adopted(bench: Bench) -> None:
+    """A stock producer may ask what became of its task; plain messages have no records."""
+    envelope = {"body": "[]", "headers": {"id": "a", "task": "t"}, "properties": {}}
+    bench.client.lpush("encola", json.dumps(envelope), '{"body": "plain", "headers": {}}')
+
+    assert bench.do(bench.verbs.purge("encola")) == 2
+    assert (bench.state("a"), bench.field("a", "ec")) == ("REVOKED", "purged")
+    assert bench.events() == [("a", "PENDING"), ("a", "REVOKED")]
+    assert bench.client.zcard(bench.keys.named("dead")) == 0
+
+
+def test_what_is_never_sent_ends_at_once(bench: Bench) -> None:
+    """Under nobody's lease, in no place, also where its type is paused; a known id is left alone."""
+    bench.do(bench.verbs.pause_type("email", on=True))
+    assert bench.do(bench.verbs.end_unsent(new("a"), b'{"type":"E"}', "chain")) is True
+    assert bench.do(bench.verbs.end_unsent(new("a"), b'{"type":"F"}', "other")) is False
+    assert (bench.state("a"), bench.field("a", "ec")) == ("FAILURE", "chain")
+    assert bench.events() == [("a", "PENDING"), ("a", "FAILURE")]
+    assert bench.client.zcard(bench.keys.named("workers")) == 0
 
 
 # --- retention ------------------------------------------------------------------

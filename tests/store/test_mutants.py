@@ -182,9 +182,9 @@ MUTANTS = [
     Mutant("confirm takes any token", "confirm", "holds(rec, token)", "rec.worker"),
     Mutant(
         "a zombie asks for the next delivery",
-        "enqueue",
-        "token ~= '' and holds(rec, token)",
-        "token ~= ''",
+        "next_delivery",
+        "if not holds(rec, ARGV[6]) then return 0 end",
+        "",
     ),
     Mutant(
         "tokens do not grow",
@@ -357,6 +357,7 @@ MUTANTS = [
         ", 'ph')",
         times=2,
     ),
+    Mutant("purge forgets what nobody has adopted", "purge", "rec = adopt(entry, queue)", ""),
     # Accepting.
     Mutant(
         "idempotency keys do nothing", "enqueue", "idem_key and redis.call('GET', idem_key)", "nil"
@@ -364,8 +365,8 @@ MUTANTS = [
     Mutant(
         "a known id is accepted again",
         "enqueue",
-        "  elseif rec then\n",
-        "  elseif rec and kept then\n",
+        "  if rec then\n",
+        "  if rec and kept then\n",
     ),
     Mutant(
         "a pruned task hides a known id",

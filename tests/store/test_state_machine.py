@@ -44,6 +44,7 @@ MUST_BE_SEEN = {
     "promoted by the sweep",
     "pruned",
     "purged while held",
+    "purged before it was adopted",
     "rescue postponed",
     "rescued",
     "run again by a person from FAILURE",

@@ -31,7 +31,7 @@ from ..errors import StoreError, TooLarge
 from ..files import data_uri, read_data, write_data
 from ..record import FINISHED, TaskError, TaskRecord, TaskState, iso
 from ..settings import get_settings
-from ..store import NewTask, Settled, decode_record, encode_body, run_many
+from ..store import NewTask, Settled, decode_record, encode_body
 from ..store.message import Message
 from ..store.records import encode_error
 from .envelope import TOKEN_HEADER, type_of
@@ -408,24 +408,13 @@ class Backend(SyncBackendMixin, CeleryBackend):
 
         Whoever waits for it must hear of the end, so it gets a record that ends at once.
         """
-        session = current_session()
-        if session.client.exists(session.keys.record(task_id)):
-            return
         name = getattr(request, "task", None) or "unsent"
         message = Message(name, encode_body([]), {"encola": {"source": "celery"}})
-        new = NewTask(
-            id=task_id,
-            message=message.encode(),
-            queue=self.app.conf.task_default_queue,
-            type=type_of(name),
-            lease_to="unsent",
-        )
+        queue = self.app.conf.task_default_queue
+        unsent = NewTask(task_id, message.encode(), queue, type_of(name))
         text = encode_error(describe(error, None if traceback is None else str(traceback)))
-        settle = session.verbs.settle(
-            task_id, 1, TaskState.FAILURE, text, error_code=error_code(error)
-        )
-        enqueue = session.verbs.enqueue([new], 2**53)
-        run_many(session.client, [enqueue, settle], transaction=True)
+        session = current_session()
+        session.run(session.verbs.end_unsent(unsent, text, error_code(error)))
 
 
 def _in_a_file(task_id: str, value: bytes) -> bytes:

@@ -97,7 +97,6 @@ def new_task(queue: str, message: dict[str, Any]) -> NewTask:
         user_id=str(ours.get("user_id") or ""),
         due_ms=None if not eta else _parse_eta(eta),
         idempotency_key=str(ours.get("idempotency_key") or ""),
-        token=_token_of_running(task_id),
     )
 
 
@@ -116,7 +115,7 @@ def _parse_eta(eta: str) -> int:
     return to_ms(dt.datetime.fromisoformat(eta))
 
 
-def _token_of_running(task_id: str) -> int | None:
+def token_of_running(task_id: str) -> int | None:
     """The token of the running attempt when it publishes its own next delivery."""
     task = get_current_task()
     if task is None or task.request.id != task_id:

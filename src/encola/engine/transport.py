@@ -37,8 +37,8 @@ from ..errors import StoreError
 from ..settings import get_settings
 from ..store import Keys, Verbs, run
 from ..store.connection import SOCKET_TIMEOUT, plain_url
-from ..store.scripts import Claimed, decode_claim
-from .envelope import delivery, new_task, read_tag
+from ..store.scripts import Claimed, NextDelivery, decode_claim
+from .envelope import delivery, new_task, read_tag, token_of_running
 from .lease import Lease
 
 logger = logging.getLogger(__name__)
@@ -169,8 +169,11 @@ class Channel(kombu_redis.Channel):
         if "task" not in headers or "id" not in headers:
             super()._put(queue, message, **kwargs)
             return
-        max_waiting = get_settings().max_waiting
-        self.run(self.verbs.enqueue([new_task(queue, message)], max_waiting))
+        new = new_task(queue, message)
+        token = token_of_running(new.id)
+        # What is left to an unknown one is to be accepted like any other.
+        if token is None or self.run(self.verbs.next_delivery(new, token)) is NextDelivery.UNKNOWN:
+            self.run(self.verbs.enqueue([new], get_settings().max_waiting))
 
     def _put_fanout(
         self, exchange: str, message: dict[str, Any], routing_key: str | None, **kwargs: Any

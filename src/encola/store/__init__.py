@@ -11,7 +11,16 @@ from .indexes import Filter
 from .keys import Keys
 from .message import Message, encode_body
 from .records import Page, Records, decode_record
-from .scripts import Acceptance, Call, Enqueued, NewTask, Settled, Start, Verbs
+from .scripts import (
+    Acceptance,
+    Call,
+    Enqueued,
+    NewTask,
+    NextDelivery,
+    Settled,
+    Start,
+    Verbs,
+)
 
 __all__ = [
     "Acceptance",
@@ -21,6 +30,7 @@ __all__ = [
     "Keys",
     "Message",
     "NewTask",
+    "NextDelivery",
     "Page",
     "Records",
     "Settled",

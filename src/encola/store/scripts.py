@@ -70,6 +70,7 @@ class Library:
         "claim": ("_adopt",),
         "sweep": ("_adopt", "_held"),
         "pause": ("_held",),
+        "purge": ("_adopt",),
     }
 
     def __init__(self, clock: str | None = None, overrides: dict[str, str] | None = None) -> None:
@@ -113,8 +114,6 @@ class NewTask:
     user_id: str = ""
     due_ms: int | None = None
     idempotency_key: str = ""
-    token: int | None = None
-    """Set when it is published from inside the attempt that runs under it."""
     lease_to: str = ""
     """A worker that holds it from the start, with token 1: it never stands on a list."""
 
@@ -125,8 +124,6 @@ class Acceptance(enum.IntEnum):
     DUPLICATE = 0
     """The id or the idempotency key is known; nothing was done."""
     ACCEPTED = 1
-    NEXT_DELIVERY = 2
-    """Kept until the running attempt settles; then the same task's next run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +203,13 @@ class WhyWaiting:
     until_ms: int | None = None
 
 
+class NextDelivery(enum.IntEnum):
+    UNKNOWN = -1
+    REFUSED = 0
+    """Not the current attempt: nothing was done."""
+    KEPT = 1
+
+
 class Start(enum.IntEnum):
     UNKNOWN = -1
     REFUSED = 0
@@ -283,7 +287,6 @@ class Verbs:
                 _one_line(task.user_id),
                 "" if task.due_ms is None else task.due_ms,
                 task.idempotency_key,
-                "" if task.token is None else task.token,
                 task.lease_to,
             )
 
@@ -292,6 +295,27 @@ class Verbs:
             return [Enqueued(Acceptance(r[0]), r[1].decode(), int(r[2])) for r in reply]
 
         return self.call("enqueue", argv, decode)
+
+    def next_delivery(self, task: NewTask, token: int) -> Call[NextDelivery]:
+        """
+        What the attempt under *token* publishes of its own task: its next run, once it has settled.
+
+        Taken by a full server, and counted by no limit: the task was accepted.
+        """
+        due: Argument = "" if task.due_ms is None else task.due_ms
+        return self.call("next_delivery", [task.id, token, task.message, due], NextDelivery)
+
+    def end_unsent(self, task: NewTask, error: bytes, error_code: str) -> Call[bool]:
+        """A task that will never be sent ends as FAILURE; False where its id is known. *error*: JSON."""
+        argv: list[Argument] = [
+            task.id,
+            task.message,
+            task.queue,
+            _one_line(task.type),
+            error,
+            error_code,
+        ]
+        return self.call("end_unsent", argv, bool)
 
     def heartbeat(
         self,

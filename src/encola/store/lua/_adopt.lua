@@ -36,16 +36,22 @@ local function is_utf8(text)
   return not string.find(text, '[\128-\255]')
 end
 
--- Returns the new record, in no place yet, and its due time or nil; or nil when
--- the envelope was a duplicate, or was parked because nobody can read it.
-local function adopt(envelope, queue)
+-- The id, headers and properties of an envelope that holds a task; nil for any other.
+local function read_envelope(envelope)
   local ok, e = pcall(cjson.decode, envelope)
   local headers = ok and type(e) == 'table' and type(e.headers) == 'table' and e.headers or {}
   local properties = ok and type(e) == 'table' and type(e.properties) == 'table' and e.properties or {}
   local id = headers.id or properties.correlation_id
   local readable = type(id) == 'string' and #id > 0 and #id <= 255 and string.sub(id, 1, 1) ~= '{'
     and type(headers.task) == 'string' and is_utf8(id) and is_utf8(headers.task)
-  if not readable then
+  if readable then return id, headers, properties end
+end
+
+-- Returns the new record, in no place yet, and its due time or nil; or nil when
+-- the envelope was a duplicate, or was parked because nobody can read it.
+local function adopt(envelope, queue)
+  local id, headers, properties = read_envelope(envelope)
+  if not id then
     local parked = 'unreadable-' .. redis.sha1hex(envelope)
     if redis.call('EXISTS', record_key(parked)) == 1 then return nil end
     local rec = create(parked, envelope, queue, 0, 'unreadable', '', '')

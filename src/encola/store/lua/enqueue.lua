@@ -1,42 +1,34 @@
 -- Accepts tasks: record, place, event and wake-up of each, all or nothing.
 --
--- ARGV from 5: most tasks that may wait (refused beyond it), then ten a task:
+-- ARGV from 5: most tasks that may wait (refused beyond it), then nine a task:
 --   id, message (envelope), queue, priority (0-9), type, user, due_ms ('' = now),
---   idempotency key ('' = none), token ('' or the token of the attempt it is
---   published from: retry and replace use the id of the task that runs),
+--   idempotency key ('' = none),
 --   worker ('' or who holds it from the start: it goes under that lease with token 1, never on a list,
 --   unless its type is paused)
 -- Returns {'full', waiting}, {'taken', queue, type of the key there}, or one entry a task:
 --   {1, id, created_ms} accepted | {0, id, created_ms} duplicate: nothing was done, id is the one that is kept
---   {2, id, 0} kept as the next delivery of the attempt that published it
 -- Events: PENDING or SCHEDULED, one a task.
 -- Not flagged allow-oom: a full server refuses new work and can still finish the old.
 local UNKNOWN_LEASE_MS = 30000
-local per, first = 10, 6
+local per, first = 9, 6
 local tasks = (#ARGV - first + 1) / per
-local new, places = 0, {}
+local places = {}
 for a = first, #ARGV, per do
-  -- The next delivery of a task that runs is no new task: a full queue must let it end.
-  if ARGV[a + 8] == '' then new = new + 1 end
   places[#places + 1] = {ARGV[a + 2], tonumber(ARGV[a + 3])}
 end
-local refused = refusal(tonumber(ARGV[5]), new, places)
+local refused = refusal(tonumber(ARGV[5]), tasks, places)
 if refused then return refused end
 
 local out = {}
 for i = 0, tasks - 1 do
   local a = first + i * per
   local id, message, queue, priority, type = ARGV[a], ARGV[a + 1], ARGV[a + 2], tonumber(ARGV[a + 3]), ARGV[a + 4]
-  local user, due, idem, token = ARGV[a + 5], tonumber(ARGV[a + 6] or nil), ARGV[a + 7], ARGV[a + 8]
-  local worker = ARGV[a + 9]
+  local user, due, idem, worker = ARGV[a + 5], tonumber(ARGV[a + 6] or nil), ARGV[a + 7], ARGV[a + 8]
   local idem_key = idem ~= '' and (P .. 'idem::' .. idem) or nil
   local kept = idem_key and redis.call('GET', idem_key)
   -- What an idempotency key stands for may have been pruned since.
   local rec = kept and load(kept) or load(id)
-  if rec and token ~= '' and holds(rec, token) then
-    redis.call('HSET', rec.key, 'nx', message, 'nd', due or 0)
-    out[#out + 1] = {2, rec.id, 0}
-  elseif rec then
+  if rec then
     out[#out + 1] = {0, rec.id, rec.created}
   else
     rec = create(id, message, queue, priority, type, user, '')

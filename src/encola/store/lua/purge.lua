@@ -2,7 +2,8 @@
 --
 -- ARGV from 5: queue, limit
 -- Returns the number of entries taken off its lists.
--- Events: REVOKED, one a task
+-- Events: REVOKED, one a task; before it PENDING for an envelope that nobody had adopted yet.
+-- Envelopes that hold no task are dropped: plain messages have no records.
 local queue, left = ARGV[5], tonumber(ARGV[6])
 local taken = 0
 for _, step in ipairs(STEPS) do
@@ -11,8 +12,18 @@ for _, step in ipairs(STEPS) do
     local entry = redis.call('RPOP', list)
     if not entry then break end
     left, taken = left - 1, taken + 1
-    local rec = string.sub(entry, 1, 1) ~= '{' and load(entry)
-    if rec and rec.place == 'ready' then to_finished(rec, 'REVOKED', 'e', '', 'purged', false) end
+    local rec
+    if string.sub(entry, 1, 1) ~= '{' then
+      rec = load(entry)
+      if rec and rec.place ~= 'ready' then rec = nil end
+    elseif read_envelope(entry) then
+      rec = adopt(entry, queue)
+      if rec then
+        set_state(rec, 'PENDING')
+        emit(rec)
+      end
+    end
+    if rec then to_finished(rec, 'REVOKED', 'e', '', 'purged', false) end
   end
 end
 for _, member in ipairs(redis.call('SMEMBERS', HELD)) do
