@@ -72,7 +72,8 @@ class FakeApi:
             def _answer(self) -> None:
                 key = f"{self.command} {self.path}"
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                api.asked.append((key, json.loads(body) if body else None))
+                is_json = self.headers.get("Content-Type") == "application/json"
+                api.asked.append((key, json.loads(body) if is_json else body or None))
                 status, answer = api.answers[key]
                 content = json.dumps(answer).encode()
                 self.send_response(status)
@@ -244,8 +245,9 @@ def test_the_api_is_found_through_run_json(run: Run, api: FakeApi, tmp_path: Pat
 def test_submit_prints_the_id_alone(run: Run, api: FakeApi, tmp_path: Path) -> None:
     """`id=$(encola submit …)` works; the fields come from the model."""
     (tmp_path / "ventas.csv").write_text("a,b\n")
+    arguments = ("submit", "file", "ventas.csv", "--user", "7", "--html")
 
-    done = run("submit", "file", "ventas.csv", "--user", "7", "--html", ENCOLA_URL=api.url)
+    done = run(*arguments, ENCOLA_URL=api.url, ENCOLA_FILE_ROOTS=str(tmp_path))
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "t-1\n", "Queued.\n")
     task_input = {"file_path": str(tmp_path / "ventas.csv"), "user_id": 7, "html": True}

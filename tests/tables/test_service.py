@@ -99,16 +99,18 @@ def results(bench: Bench) -> list[str]:
     )
 
 
-def test_a_table_becomes_a_dataset(bench: Bench) -> None:
+def test_a_table_that_was_sent_becomes_a_dataset(bench: Bench) -> None:
+    """What POST /files answers goes unchanged into the task, and what that answers into GET /files."""
     bench.worker().wait_ready()
-    task_id = submit(upload(bench, TABLE))
+    sent = client.post("/files", files={"file": ("ventas.csv", TABLE)}).json()
+    task_id = submit(sent["file_path"])
     found = ended(task_id)
     result = found["result"]
 
     assert "SUCCESS" == found["state"], found
     assert {
         "task_id": task_id,
-        "file_path": "data://uploads/ventas.csv",
+        "file_path": sent["file_path"],
         "user_id": 7,
         "records_processed": 2,
         "status": "completed",
@@ -119,6 +121,9 @@ def test_a_table_becomes_a_dataset(bench: Bench) -> None:
     assert [f"datasets/7/ventas.{task_id}.parquet", f"rejected/{task_id}.csv"] == results(bench)
     table = pl.read_parquet(bench.folder / "data" / results(bench)[0])
     assert 60.25 == table["importe"].sum()
+    for uri in result["files"].values():
+        read = client.get("/files/" + uri.removeprefix("data://"))
+        assert (bench.folder / "data" / uri.removeprefix("data://")).read_bytes() == read.content
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ MEANINGS: Final = {
     415: "The body is not declared as JSON.",
     422: "A value does not fit; `errors` names each field.",
     503: "The store is away or full. `Retry-After` says when to try again.",
+    507: "The disk of the data folder is full: `disk_full`.",
 }
 
 

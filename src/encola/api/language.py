@@ -19,6 +19,7 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "email_simple": ("Email programado para envío", "E-mail scheduled to be sent"),
     "email_celery": ("Email programado con Celery", "E-mail scheduled with Celery"),
     "file": ("Archivo programado para procesamiento", "File scheduled for processing"),
+    "file_removed": ("Archivo {name} eliminado", "File {name} removed"),
     "report": ("Reporte programado para generación", "Report scheduled to be made"),
     "report_removed": ("Reporte {name} eliminado", "Report {name} removed"),
     "mail_removed": ("Correo eliminado", "Mail removed"),

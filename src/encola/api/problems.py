@@ -35,6 +35,7 @@ from ..errors import (
     WorkerNotFound,
 )
 from ..reports.shelf import ReportNotFound
+from ..uploads import DiskFull
 from .language import choose_language, say
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ STATUSES: Final[tuple[tuple[type[EncolaError], int], ...]] = (
     (InvalidInput, 422),
     (InvalidQueue, 422),
     (TooLarge, 413),
+    (DiskFull, 507),
     (TaskFinished, 409),
     (TaskActive, 409),
     (StoreFull, 503),

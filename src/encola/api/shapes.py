@@ -256,3 +256,37 @@ class ReportRemoved(TypedDict):
 
     name: str
     message: str
+
+
+class UploadedFile(TypedDict):
+    """A file was taken; ``file_path`` goes unchanged into a file task."""
+
+    file_path: str
+    name: str
+    size: int
+    sha256: str
+    created_at: Moment
+
+
+class FileItem(TypedDict):
+    """An upload."""
+
+    file_path: str
+    name: str
+    """In plain letters."""
+    size: int
+    created_at: Moment
+
+
+class FilePage(TypedDict):
+    """Uploads, newest first."""
+
+    items: list[FileItem]
+    next_cursor: str | None
+
+
+class FileRemoved(TypedDict):
+    """A file is removed."""
+
+    file_path: str
+    message: str

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 from urllib.parse import quote, urlencode, urlsplit
 
 from encola.embedded import runfile
@@ -27,6 +27,8 @@ FINISHED_STATES = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 TIMEOUT = 30.0
 """Seconds for one call."""
+UPLOAD_TIMEOUT = 300.0
+"""Seconds that a step of an upload may take: the disk at the other end may be slow."""
 
 
 class NoAnswer(CommandError):  # named as those in encola.errors
@@ -54,6 +56,17 @@ class Api:
     def submit(self, type_name: str, task_input: object) -> dict[str, Any]:
         """Queue a task; the answer has its ``task_id``."""
         return self._call("POST", "/tasks", {"type": type_name, "input": task_input})
+
+    def upload(self, name: str, file: IO[bytes]) -> dict[str, Any]:
+        """Send a file; the answer has its ``file_path``."""
+        import httpx
+
+        timeout = httpx.Timeout(TIMEOUT, read=UPLOAD_TIMEOUT, write=UPLOAD_TIMEOUT)
+        try:
+            response = self._client.post("/files", files={"file": (name, file)}, timeout=timeout)
+        except httpx.HTTPError as error:
+            raise self._no_answer(error) from None
+        return _object(response) if response.is_success else self._raise(response)
 
     def task(self, task_id: str) -> dict[str, Any]:
         """Everything known of a task."""

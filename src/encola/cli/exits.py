@@ -43,6 +43,7 @@ _BY_CODE = {
     "task_active": CONFLICT,
     "store_unavailable": NOTHING_RUNS,
     "store_full": NOTHING_RUNS,
+    "disk_full": NOTHING_RUNS,
 }
 
 _BY_STATE = {"FAILURE": FAILED, "REVOKED": CONFLICT}

@@ -9,13 +9,17 @@ import typer
 
 from encola.errors import TaskTypeNotFound
 from encola.logs import one_line
+from encola.settings import load_settings
 
 from .client import Api, connect
 from .completion import offer_types
 from .exits import USAGE, CommandError, exit_code_of_state
 from .fields import parse
 from .follow import address, follow, outcome
+from .uploading import send_file
 
+#: The task type that takes uploads.
+FILE_TYPE = "file"
 #: Fields of the task's model are options that only the API knows.
 CONTEXT: dict[str, Any] = {"ignore_unknown_options": True, "allow_extra_args": True}
 
@@ -47,7 +51,8 @@ def submit(
     Send a task: encola submit TYPE [FILE] --FIELD VALUE …
 
     Fields are those of the task type's model; --user is short for --user-id, and a
-    FILE is its field file_path. Standard output holds the task's id alone (or JSON),
+    FILE is its field file_path. The file of a task `file` is sent along, unless it lies
+    in ENCOLA_FILE_ROOTS or is a data:// URI. Standard output holds the task's id alone (or JSON),
     everything else goes to standard error.
 
     With --wait the exit code tells how the task ended: 0 done, 1 failed, 5 cancelled.
@@ -65,7 +70,14 @@ def submit(
         raise typer.BadParameter("works only together with --wait", param_hint="--timeout")
     given = _given(input_json, context.args)
     with connect() as api:
-        task_input = parse(context.args, _schema(api, type_name)) if given is None else given
+        task_input: object = given
+        if given is None:
+            schema = _schema(api, type_name)
+            task_input = parse(context.args, schema)
+            # A type of the user's own would not know what to do with an upload's address. Where a
+            # field is missing nothing is sent: the API says which, and a large file takes its time.
+            if type_name == FILE_TYPE and task_input.keys() >= set(schema.get("required", ())):
+                task_input = send_file(api, task_input, load_settings())
         answer = api.submit(type_name, task_input)
         task_id = str(answer["task_id"])
         if not as_json:

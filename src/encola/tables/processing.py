@@ -22,7 +22,7 @@ from ..apart import ApartFailed, ApartLost, ApartOutOfMemory, run_apart
 from ..files import opened_folder, parts_of, remove_data, writing_data
 from ..settings import Settings
 from .failures import FileFailed, ReaderLost
-from .names import dataset_uri, rejected_uri
+from .names import UPLOAD_ID, dataset_uri, rejected_uri
 from .places import Source, open_source
 
 CHILD: Final = "encola.tables.child"
@@ -35,6 +35,7 @@ class HowFar:
     """How far the reading of a file is."""
 
     name: str
+    """As its owner called it."""
     read: int
     """Bytes."""
     size: int
@@ -146,10 +147,12 @@ def _read(
 def _teller(
     source: Source, tell: Callable[[HowFar], None], started: float
 ) -> Callable[[Mapping[str, Any]], None]:
+    name = UPLOAD_ID.sub("", source.name, count=1)
+
     def told(words: Mapping[str, Any]) -> None:
         read, records, rejected = words["read"], words["records"], words["rejected"]
         seconds = time.monotonic() - started
-        tell(HowFar(source.name, read, source.size, records, rejected, seconds))
+        tell(HowFar(name, read, source.size, records, rejected, seconds))
 
     return told
 
