@@ -187,6 +187,8 @@ class TaskRecord:
     """After FAILURE; after RETRY, why the last attempt failed."""
     error_code: str | None = None  # ec
     """Stable word for the cause."""
+    changed: int = 0  # bc
+    """Of a task that cancels or retries others: how many it has, in all its attempts."""
     version: int = RECORD_VERSION
 
     @property

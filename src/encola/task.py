@@ -91,6 +91,9 @@ class TaskContext:
     scheduled_at: dt.datetime | None = None
     """The time that a schedule's run is for, in UTC: one that was missed and made up for starts later
     than this. None: no schedule enqueued it."""
+    token: int = 0
+    """The fencing token of this attempt: it grows with each delivery, so that whoever keeps the highest can
+    refuse an attempt that was cut off and goes on all the same. 0: called directly."""
 
     @property
     def idempotency_key(self) -> str:

@@ -16,12 +16,20 @@ _PROGRESS: Final[dict[str, tuple[str, str]]] = {
         "Procesando {name}: {read} de {size}, {records} filas, {rate}/s{left}",
         "Processing {name}: {read} of {size}, {records} rows, {rate}/s{left}",
     ),
+    "bulk_cancel": (
+        "{changed} de {total} tareas canceladas",
+        "{changed} of {total} tasks cancelled",
+    ),
+    "bulk_retry": (
+        "{changed} de {total} tareas en cola de nuevo",
+        "{changed} of {total} tasks queued again",
+    ),
 }
 _LEFT: Final = (", quedan {time}", ", {time} left")
 _UNITS: Final = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 #: Values of a sentence that are bytes, and such that are counts.
 _BYTES: Final = frozenset({"read", "size", "rate"})
-_COUNTS: Final = frozenset({"records", "rejected"})
+_COUNTS: Final = frozenset({"records", "rejected", "changed", "total"})
 
 
 def say_progress(key: str, values: Mapping[str, Any], language: str) -> str | None:

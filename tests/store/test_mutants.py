@@ -209,8 +209,8 @@ MUTANTS = [
     Mutant("promotion leaves it delayed", "_record", "    redis.call('ZREM', DELAYED, id)\n", ""),
     Mutant("settle leaves it leased", "settle", "leave_place(rec)\n", ""),
     Mutant("confirm leaves it leased", "confirm", "    leave_place(rec)\n", ""),
-    Mutant("cancel leaves it in its place", "cancel", "leave_place(rec)\n", ""),
-    Mutant("a person's retry leaves it dead", "retry", "leave_place(rec)\n", ""),
+    Mutant("cancel leaves it in its place", "_acts", "leave_place(rec) -- a cancel ends it\n", ""),
+    Mutant("a person's retry leaves it dead", "_acts", "leave_place(rec) -- it may be dead\n", ""),
     Mutant(
         "a crash leaves it leased",
         "_record",
@@ -340,8 +340,8 @@ MUTANTS = [
     ),
     Mutant(
         "cancel tells the worker nothing",
-        "cancel",
-        "  redis.call('LPUSH', inbox, rec.token .. ' ' .. rec.id)\n",
+        "_acts",
+        "    redis.call('LPUSH', inbox, rec.token .. ' ' .. rec.id)\n",
         "",
     ),
     Mutant(

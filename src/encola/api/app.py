@@ -31,6 +31,7 @@ from ..settings import get_settings
 from ..store.safety import check_info
 from . import (
     actions,
+    bulk,
     control,
     dashboard,
     events,
@@ -47,6 +48,7 @@ from . import (
 )
 from .answers import describe
 from .guard import Guard
+from .inprocess import close_in_process
 from .problems import (
     Problem,
     on_crash,
@@ -73,6 +75,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     keeping = asyncio.create_task(keep_house())
     yield
     await end_task(keeping)
+    await close_in_process()
     # Here, because uvicorn ends the process by the signal that stopped it, and its loop with it.
     await of_this_loop(Connections).close()
 
@@ -140,6 +143,7 @@ def make_app() -> FastAPI:
     service = (stats, control, schedules)
     for part in (
         tasks,
+        bulk,
         actions,
         logs,
         events,

@@ -24,18 +24,19 @@ import socket
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
 
 from .. import tasklog
 from ..client import LoopClient, current_loop_client
-from ..errors import StoreError
+from ..errors import EncolaError, StoreError
 from ..logs import current_task_id
+from ..loops import end_task
 from ..record import TaskError, TaskState
 from ..settings import get_settings
-from ..store import Settled, Start
+from ..store import Enqueued, NewTask, Settled, Start
 from ..store.records import encode_error
 from ..task import RetryPolicy, next_delay
 
@@ -75,6 +76,7 @@ class InProcess:
         self.turns = asyncio.Semaphore(MOST_AT_ONCE)
         tasklog.install(streams=False)
         self._beating: asyncio.Task[None] | None = None
+        self._begun: set[asyncio.Task[None]] = set()
 
     def hold(self, task_id: str) -> str:
         """
@@ -90,6 +92,36 @@ class InProcess:
     def let_go(self, task_id: str) -> None:
         """It ended, or was never accepted. If the store sees that otherwise, it gets the task back."""
         self.held.pop(task_id, None)
+
+    async def accept(self, new: NewTask) -> Enqueued:
+        """
+        Accepts a task under our lease. One whose idempotency key is known is another request's, and not ours.
+
+        Raises:
+            StoreUnavailable, StoreFull
+        """
+        leased = replace(new, lease_to=self.hold(new.id))
+        try:
+            accepted = await self.client.enqueue(leased)
+        except BaseException:
+            self.let_go(new.id)
+            raise
+        if accepted.id != new.id:
+            self.let_go(new.id)
+        return accepted
+
+    def begin(self, task_id: str, policy: RetryPolicy, runner: Runner) -> None:
+        """:meth:`run` beside whatever else goes on, for a task that may take long; :meth:`close` stops it."""
+        work = asyncio.ensure_future(self.run(task_id, policy, runner))
+        self._begun.add(work)
+        work.add_done_callback(self._begun.discard)
+
+    async def close(self) -> None:
+        """The process stops: what is still held goes to its queue now, and not when the lease has run out."""
+        for work in list(self._begun):
+            await end_task(work)
+        if self._beating is not None:
+            await end_task(self._beating)
 
     async def run(self, task_id: str, policy: RetryPolicy, runner: Runner) -> None:
         """Makes the one attempt. Never raises: the record says how it went."""
@@ -219,6 +251,14 @@ async def _logged(task_id: str, runner: Runner) -> Mapping[str, Any]:
 def new_worker_id() -> str:
     """Shown as ``api@host``; the rest tells one lease from the next."""
     return f"api@{socket.gethostname()}/{secrets.token_hex(4)}"
+
+
+async def close_in_process() -> None:
+    """What the running event loop's own still holds is given back; where there is none, nothing happens."""
+    with contextlib.suppress(EncolaError):
+        here = current_loop_client().kept.get(InProcess)
+        if here is not None:
+            await here.close()
 
 
 def current_in_process() -> InProcess:

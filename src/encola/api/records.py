@@ -20,13 +20,13 @@ from ..store import Filter
 from ..store.indexes import first_ms
 from ..store.records import PAGE_LIMIT
 from ..task import task_types
+from ..values import Moment
 from . import views
 from .answers import answer, problems
 from .deps import current_service
 from .language import choose_language
 from .problems import Problem
 from .shapes import RunningTask, StatusAnswer, TaskPage, TypeList, WholeTask
-from .submission import Moment
 
 router = APIRouter(prefix="/tasks", tags=["read"])
 

@@ -46,6 +46,15 @@ class CancelAnswer(TypedDict):
     message: str
 
 
+class BulkCount(TypedDict):
+    """How many tasks would be cancelled, or run again."""
+
+    dry_run: bool
+    matches: int
+    exact: bool
+    """False: there are at least so many."""
+
+
 class StatusAnswer(TypedDict):
     """How a task stands; ``status`` is a sentence in the caller's language."""
 

@@ -9,9 +9,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     model_validator,
@@ -21,10 +19,10 @@ from starlette.requests import Request
 from ..errors import InvalidInput
 from ..settings import get_settings
 from ..task import Options, task_types
+from ..values import KEY_LENGTH, Moment, Text, UserId
 
 #: Ten years, in seconds: a later time is a mistake in the unit.
 LATEST: Final = 10 * 366 * 86_400
-KEY_LENGTH: Final = 255
 #: Source: W3C Trace Context, 3.2 (version 00).
 _TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -49,21 +47,7 @@ def check_queue(name: str) -> str:
     )
 
 
-def _number_as_text(value: object) -> object:
-    # The lesson's user ids are numbers.
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _written_out(value: object) -> object:
-    # Pydantic would take "5" for five seconds after 1970.
-    if not isinstance(value, str) or "T" not in value.upper():
-        raise ValueError("expected a time such as 2026-11-22T09:00:00Z")
-    return value
-
-
 Seconds = Annotated[float, Field(strict=True, ge=0, le=LATEST, allow_inf_nan=False)]
-Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
-Text = Annotated[str, Field(min_length=1, max_length=KEY_LENGTH, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 class SubmitOptions(BaseModel):
@@ -75,7 +59,7 @@ class SubmitOptions(BaseModel):
     """None: the task type's own."""
     priority: Annotated[int, Field(strict=True, ge=0, le=9)] = 0
     """0 is first."""
-    user_id: Annotated[Text, BeforeValidator(_number_as_text)] | None = None
+    user_id: UserId | None = None
     """None: the input's own `user_id`, where it has one."""
     countdown: Seconds | None = None
     """Seconds to wait before it may run."""

@@ -72,16 +72,9 @@ async def send_email_simple(request: Request) -> Response:
     email = fitting(EmailRequest, await read_json(request), "email")
     new = new_email(email, options_of(request))
     here = current_in_process()
-    leased = replace(new, lease_to=here.hold(new.id))
-    try:
-        accepted = await current_loop_client().enqueue(leased)
-    except BaseException:
-        here.let_go(new.id)
-        raise
+    accepted = await here.accept(new)
     response = submitted(accepted, say("email_simple", choose_language(request)))
     if accepted.id != new.id:
-        # The idempotency key is known: another request's task, which this one only names.
-        here.let_go(new.id)
         return response
     response.background = BackgroundTask(
         here.run,

@@ -177,6 +177,7 @@ def celery_function(task_type: TaskType) -> Callable[..., Any]:
             retries=request.retries or 0,
             reporter=reporter,
             scheduled_at=_scheduled_at(request.get("encola")),
+            token=int(token or 0),
         )
         try:
             return task_type.run(context, args, kwargs)

@@ -77,6 +77,10 @@ class Walk(Protocol):
         """Up to *count* entries before an order (None: the end), newest first."""
         ...
 
+    async def newer(self, after: Entry | None, count: int) -> list[Entry]:
+        """Up to *count* entries after one of this walk (None: the beginning), oldest first."""
+        ...
+
 
 class Indexes:
     """The indexes of one installation, read on the event loop."""
@@ -85,8 +89,13 @@ class Indexes:
         self._client: Any = client
         self._keys = keys
 
-    async def walk(self, wanted: Filter) -> Walk:
-        """The shortest way through all that *wanted* may admit."""
+    async def walk(self, wanted: Filter, states: Iterable[TaskState] = ()) -> Walk:
+        """
+        The shortest way through all that *wanted* may admit.
+
+        Args:
+            states: where more than the one that *wanted* names will do, all that will; none: any.
+        """
         streams = [
             self._keys.index(kind, value)
             for kind, value in (
@@ -96,29 +105,30 @@ class Indexes:
             )
             if value is not None
         ]
-        states = [self._keys.index("state", wanted.state)] if wanted.state else []
-        if not streams and not states:
+        names = [wanted.state] if wanted.state else sorted(states)
+        sets = [self._keys.index("state", name) for name in names]
+        if not streams and not sets:
             streams = [self._keys.index("all")]
-        narrowest = await self._narrowest(streams, states)
+        narrowest = await self._narrowest(streams, sets)
         since, until = wanted.since_ms or 0, wanted.until_ms
         if narrowest is not None:
             return StreamWalk(self._client, narrowest, since, until)
         low, high = await self._seqs(since, until)
-        return StateWalk(self._client, states, low, high)
+        return StateWalk(self._client, sets, low, high)
 
-    async def _narrowest(self, streams: list[str], states: list[str]) -> str | None:
-        """The shortest of *streams*; None: all of *states* together are shorter."""
-        if not states and len(streams) == 1:
+    async def _narrowest(self, streams: list[str], sets: list[str]) -> str | None:
+        """The shortest of *streams*; None: all of *sets* together are shorter."""
+        if not sets and len(streams) == 1:
             return streams[0]
         pipeline = self._client.pipeline(transaction=False)
         for key in streams:
             pipeline.xlen(key)
-        for key in states:
+        for key in sets:
             pipeline.zcard(key)
         with translated():
             sizes = await pipeline.execute()
         size, stream = min(zip(sizes, streams, strict=False), default=(0, None))
-        if states and (stream is None or sum(sizes[len(streams) :]) < size):
+        if sets and (stream is None or sum(sizes[len(streams) :]) < size):
             return None
         return stream
 
@@ -154,6 +164,13 @@ class StreamWalk:
             found = await self._client.xrevrange(self._key, max=top, min=self._since, count=count)
         return [_entry(*one) for one in found]
 
+    async def newer(self, after: Entry | None, count: int) -> list[Entry]:
+        bottom = str(self._since) if after is None else f"({after.created_ms}-{after.seq}"
+        top = "+" if self._until is None else str(max(0, self._until - 1))
+        with translated():
+            found = await self._client.xrange(self._key, min=bottom, max=top, count=count)
+        return [_entry(*one) for one in found]
+
 
 class StateWalk:
     """Through the tasks that are in one of several states at the moment of the look."""
@@ -168,16 +185,25 @@ class StateWalk:
         top = "+inf" if self._high is None else str(self._high)
         if before is not None and (self._high is None or before[1] <= self._high):
             top = f"({before[1]}"
+        found = await self._look(top, self._low, count, desc=True)
+        return sorted(found, key=lambda entry: entry.seq, reverse=True)[:count]
+
+    async def newer(self, after: Entry | None, count: int) -> list[Entry]:
+        bottom = str(self._low) if after is None else f"({after.seq}"
+        top = "+inf" if self._high is None else str(self._high)
+        found = await self._look(bottom, top, count, desc=False)
+        return sorted(found, key=lambda entry: entry.seq)[:count]
+
+    async def _look(self, first: object, last: object, count: int, *, desc: bool) -> list[Entry]:
         # In one step: a task that changes its state in between is in one of the sets all the same.
         pipeline = self._client.pipeline(transaction=True)
         for key in self._keys:
             pipeline.zrange(
-                key, top, self._low, desc=True, byscore=True, offset=0, num=count, withscores=True
+                key, first, last, desc=desc, byscore=True, offset=0, num=count, withscores=True
             )
         with translated():
             replies = await pipeline.execute()
-        found = [Entry(i.decode(), None, int(seq)) for reply in replies for i, seq in reply]
-        return sorted(found, key=lambda entry: entry.seq, reverse=True)[:count]
+        return [Entry(i.decode(), None, int(seq)) for reply in replies for i, seq in reply]
 
 
 def _entry(order: bytes, fields: dict[bytes, bytes]) -> Entry:

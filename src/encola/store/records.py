@@ -91,6 +91,7 @@ def decode_record(task_id: str, stored: dict[bytes, bytes]) -> TaskRecord:
         result=_json(stored.get(b"r")),
         error=_error(stored.get(b"e")),
         error_code=stored[b"ec"].decode() if stored.get(b"ec") else None,
+        changed=int(stored.get(b"bc", 0)),
     )
 
 

@@ -71,6 +71,9 @@ class Library:
         "sweep": ("_adopt", "_held"),
         "pause": ("_held",),
         "purge": ("_adopt",),
+        "cancel": ("_acts",),
+        "retry": ("_acts",),
+        "bulk": ("_acts",),
     }
 
     def __init__(self, clock: str | None = None, overrides: dict[str, str] | None = None) -> None:

@@ -11,6 +11,7 @@ from celery.signals import worker_process_shutdown
 
 from ..engine.app import add_task_type, celery_app
 from ..mail.carrier import stop_carrier
+from . import bulk as _bulk
 from . import cleanup as _cleanup
 from . import email as _email
 from . import files as _files
@@ -26,6 +27,8 @@ cleanup_old_data = add_task_type(celery_app, _cleanup.cleanup_old_data, alias="c
 process_large_file = add_task_type(
     celery_app, _files.process_large_file, alias="process_large_file"
 )
+for _declared in (_bulk.bulk_cancel, _bulk.bulk_retry):
+    add_task_type(celery_app, _declared)
 generate_report = add_task_type(celery_app, _reports.generate_report, alias="generate_report")
 
 

@@ -1,0 +1,29 @@
+-- What people do to a task, wherever it is: cancel it, run it again. Needs _record.lua.
+
+-- Ends a task that has no outcome. A running one loses its lease at once, and its worker is told
+-- to stop it; what it still tries to write is fenced.
+local function cancel(rec, code)
+  if rec.worker then
+    local inbox = P .. 'inbox:' .. rec.worker
+    redis.call('LPUSH', inbox, rec.token .. ' ' .. rec.id)
+    redis.call('PEXPIRE', inbox, 600000)
+  end
+  leave_place(rec) -- a cancel ends it
+  close_attempt(rec, 'cancelled')
+  to_finished(rec, 'REVOKED', 'e', '', code, false)
+end
+
+-- Puts a finished task back on its queue: same id, next attempt, everything counted anew.
+local function run_again(rec)
+  leave_place(rec) -- it may be dead
+  redis.call('HDEL', rec.key, 'r', 'e', 'ec', 'f', 'c', 'rn', 'rq', 'pl', 'bc')
+  rec.retries, rec.crashes = 0, 0
+  -- The number of its last attempt; a finished record keeps it only there.
+  local attempts = redis.call('HGET', rec.key, 'at')
+  if attempts then
+    rec.attempt = tonumber(string.match(attempts, '%[(%d+),[^%[]*$'))
+    redis.call('HSET', rec.key, 'an', rec.attempt)
+  end
+  to_ready(rec, false)
+  emit(rec)
+end
