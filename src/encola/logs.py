@@ -116,7 +116,7 @@ def redact(text: str) -> str:
             text = text.replace(secret, "***")
     if "://" in text:
         text = _URL_PASSWORD.sub(r"\1:***@", text)
-    return _QUERY_SECRET.sub(r"\1***", text) if "=" in text else text
+    return _QUERY_SECRET.sub(r"\1***", text) if "?" in text or "&" in text else text
 
 
 def one_line(text: str) -> str:
@@ -126,7 +126,7 @@ def one_line(text: str) -> str:
     What a task logs is a stranger's text; it must not forge a second line nor
     steer the terminal.
     """
-    return _CONTROL.sub(_written_out, text)
+    return text if text.isprintable() else _CONTROL.sub(_written_out, text)
 
 
 class TextFormatter(logging.Formatter):
@@ -195,6 +195,7 @@ class SharedFileHandler(logging.Handler):
     ) -> None:
         super().__init__()
         self._path = path
+        self._name = str(path)
         self._max_bytes = max_bytes
         self._kept_files = kept_files
         # Its parent apart: mkdir gives folders that it makes on the way the usual mode.
@@ -232,30 +233,30 @@ class SharedFileHandler(logging.Handler):
         super().close()
 
     def _file_for(self, size: int) -> int:
-        descriptor = self._current()
-        if self._is_full(descriptor, size):
+        descriptor, held = self._current()
+        if self._is_full(held, size):
             with _Locked(self._path.with_name(f".{self._path.name}.lock")):
-                descriptor = self._current()
-                if self._is_full(descriptor, size):
+                descriptor, held = self._current()
+                if self._is_full(held, size):
                     rotate(self._path, self._kept_files)
-                    descriptor = self._current()
+                    descriptor, _ = self._current()
         return descriptor
 
-    def _current(self) -> int:
+    def _current(self) -> tuple[int, int]:
+        """The file that has the name now, and its size in bytes."""
         if self._descriptor is not None:
             ours = os.fstat(self._descriptor)
             try:
-                there = self._path.stat()
+                there = os.stat(self._name)
             except FileNotFoundError:
                 there = None
-            if there and (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
-                return self._descriptor
+            if there and os.path.samestat(there, ours):
+                return self._descriptor, ours.st_size
             os.close(self._descriptor)
         self._descriptor = self._open()
-        return self._descriptor
+        return self._descriptor, os.fstat(self._descriptor).st_size
 
-    def _is_full(self, descriptor: int, size: int) -> bool:
-        held = os.fstat(descriptor).st_size
+    def _is_full(self, held: int, size: int) -> bool:
         return held > 0 and held + size > self._max_bytes
 
     def _open(self) -> int:

@@ -73,7 +73,6 @@ class TaskLog:
     """This process's."""
 
     def __init__(self) -> None:
-        self.pid = os.getpid()
         self.is_alone = False
         """One task at a time runs here, so every thread that is born meanwhile is that task's."""
         self._alone: Run | None = None
@@ -244,9 +243,17 @@ _log: TaskLog | None = None
 def current_task_log() -> TaskLog:
     """This process's; a fork gets its own."""
     global _log
-    if _log is None or _log.pid != os.getpid():
+    if _log is None:
         _log = TaskLog()
     return _log
+
+
+def _begin_anew() -> None:
+    global _log
+    _log = None
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 @contextlib.contextmanager

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kombu.asynchronous.hub import Hub
 
-from encola.engine.pool import Loads, Outbox
-from encola.engine.session import Unsent
+from encola.engine.pool import WORDS, Loads, Outbox
+from encola.engine.session import Unsent, current_session
+from encola.engine.transport import AddingOnce
+from encola.engine.worker import FORGET_SECONDS, LeaseStep
 from encola.record import TaskState
+from encola.tasklog import current_task_log
 from harness import Bench
 from support import wait_until
 
@@ -72,7 +78,62 @@ def test_the_parent_hears_of_an_end_after_the_store() -> None:
 
     session.unsent = None
     outbox.flush()
-    assert [(1, "the end of one"), (0, "the start of the next")] == queue.words
+    assert [(WORDS, [(1, "the end of one"), (0, "the start of the next")])] == queue.words
+
+
+def test_the_limits_of_ended_tasks_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kombu would keep each one for its half hour; those of running tasks stay, in their order."""
+    monkeypatch.setattr("encola.engine.worker.FORGET_SECONDS", 0.001)
+    hub = Hub()
+    nothing = lambda: None  # noqa: E731 - a name for the lines below
+    settings = SimpleNamespace(heartbeat_seconds=60)
+    lease = SimpleNamespace(
+        settings=settings, sweep_seconds=60, renew=nothing, tick=nothing, sweep=nothing
+    )
+    LeaseStep.register_with_event_loop(
+        LeaseStep.__new__(LeaseStep), SimpleNamespace(encola_lease=lease, pool=None), hub
+    )
+    ours = len(hub.timer)
+    limits = [hub.call_later(1800 - n, nothing) for n in range(100)]
+    for limit in limits[:98]:
+        limit.cancel()
+
+    wait_until(
+        lambda: hub.fire_timers() is not None and len(hub.timer) <= ours + 2,
+        description=f"the cancelled ones are gone (every {FORGET_SECONDS:g} s outside of tests)",
+    )
+    left = [event.entry for event in sorted(hub.timer._queue) if event.entry in limits]
+    assert [limits[99], limits[98]] == left
+    hub.close()
+
+
+def test_a_socket_that_is_watched_is_not_added_again() -> None:
+    """One whose reader was taken away, or is another, is."""
+    added: list[int] = []
+    loop = SimpleNamespace(readers={}, add_reader=lambda fd, *_: added.append(fd))
+    once = AddingOnce(loop)
+    once.add_reader(3, print, 3)
+    loop.readers[3] = (print, (3,))
+    once.add_reader(3, print, 3)
+    assert [3] == added
+
+    once.add_reader(3, repr, 3)
+    del loop.readers[3]
+    once.add_reader(3, print, 3)
+    assert [3, 3, 3] == added
+
+
+def test_a_forked_process_has_a_session_and_a_log_of_its_own(bench: Bench) -> None:
+    """On the parent's connection one would read the other's replies."""
+    parents = current_session(), current_task_log()
+    child = os.fork()
+    if not child:
+        own = current_session(), current_task_log()
+        os._exit(any(mine is parent for mine, parent in zip(own, parents, strict=True)))
+
+    _, status = os.waitpid(child, 0)
+    assert 0 == os.waitstatus_to_exitcode(status)
+    assert parents == (current_session(), current_task_log())
 
 
 @pytest.fixture(scope="module")

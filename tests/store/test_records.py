@@ -389,7 +389,7 @@ WANTED: list[tuple[Filter, Callable[[int, NewTask], bool]]] = [
 ]
 
 
-@pytest.mark.parametrize(("wanted", "admits"), WANTED, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(("wanted", "admits"), WANTED, ids=[str(each) for each, _ in WANTED])
 @pytest.mark.parametrize("limit", [1, 7, 200])
 def test_pages_hold_every_record_once_newest_first(
     mixed: list[NewTask],

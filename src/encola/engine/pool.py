@@ -11,6 +11,7 @@ the store by the lease, and its late start refused.
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ from celery.concurrency.prefork import TaskPool as CeleryTaskPool
 
 from .session import Session, current_session
 
+#: A child's message to its parent that holds several of its words, beside billiard's own kinds.
+WORDS: Final = "encola.words"
 #: After a child has closed its pipe, look so many seconds later whether it can be waited for.
 #: It closes it a moment before; Celery would look again five seconds later.
 REAP_AFTER: Final = (0.002, 0.01, 0.05)
@@ -89,9 +92,10 @@ class Outbox:
             self._waiting.append(word)
 
     def flush(self) -> None:
+        """All that waits in one message: the parent wakes up once."""
         waiting, self._waiting = self._waiting, []
-        for word in waiting:
-            self._outq.put(word)
+        if waiting:
+            self._outq.put((WORDS, waiting))
 
 
 class Child(CeleryChild):
@@ -105,9 +109,12 @@ class Child(CeleryChild):
 
     outq: Any
     _outbox: Outbox
+    _jobs_in_pipe: select.poll
 
     def workloop(self, *args: Any, **kwargs: Any) -> Any:
         session = current_session()
+        self._jobs_in_pipe = select.poll()
+        self._jobs_in_pipe.register(self.inq._reader.fileno(), select.POLLIN)
         self.outq = self._outbox = Outbox(self.outq, session)
         session.is_next_waiting = self._is_next_waiting
         session.on_sent = self._outbox.flush
@@ -116,13 +123,17 @@ class Child(CeleryChild):
     def _is_next_waiting(self) -> bool:
         """Asked while a job is about to end."""
         is_last = self.maxtasks is not None and self._outbox.ended + 1 >= self.maxtasks
-        return not is_last and not self.max_memory_per_child and self.inq._poll(0)
+        return not is_last and not self.max_memory_per_child and self._is_job_there()
+
+    def _is_job_there(self) -> bool:
+        # One object for all times: billiard's own look makes one anew, twice a task.
+        return bool(self._jobs_in_pipe.poll(0))
 
     def _make_protected_receive(self, conn: Any) -> Callable[[], Any]:
         receive: Callable[[], Any] = super()._make_protected_receive(conn)
 
         def receive_or_send() -> Any:
-            if current_session().unsent is not None and not self.inq._poll(0):
+            if current_session().unsent is not None and not self._is_job_there():
                 current_session().send_unsent()
             return receive()
 
@@ -143,6 +154,16 @@ class AsynPool(CeleryAsynPool):
         # Before the event loop's handlers are made, each of which keeps a reference.
         self.loads = self._busy_workers = Loads()
         self._mark_worker_as_available = self.loads.end
+        self._result_handler.state_handlers[WORDS] = self._on_words
+
+    def _on_words(self, *words: Any) -> None:
+        for word in words:
+            self._result_handler.on_state_change(word)
+
+    def process_flush_queues(self, proc: Any) -> None:
+        """What *proc* has said and nobody has read. From one that has ended no more will come: it is not waited for."""
+        if proc.exitcode is None or proc.outq._reader.poll(0):
+            super().process_flush_queues(proc)
 
     def _event_process_exit(self, hub: Any, proc: Any) -> None:
         super()._event_process_exit(hub, proc)

@@ -7,11 +7,10 @@ reply meant for one would be read by the other.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -46,7 +45,6 @@ class Session:
         self.on_sent: Callable[[], None] = lambda: None
         """Called when what was left for later has been answered."""
         settings = get_settings()
-        self.pid = os.getpid()
         self.keys = Keys(settings.key_prefix, settings.list_prefix)
         self.verbs = Verbs(self.keys)
         self.url = resolve_redis_url(settings)
@@ -100,25 +98,11 @@ class Session:
         its pool and its retries, would be half of each.
         """
         unsent = self.unsent
-        with self._own_connection() as connection:
+        connection = self._own_connection()
+        try:
             if unsent is None:
                 return run_on(connection, call)
             first, second = run_both_on(connection, unsent.call, call)
-        self.unsent = None
-        unsent.report(translate(first) if isinstance(first, ResponseError) else first)
-        self.on_sent()
-        if isinstance(second, ResponseError):
-            raise translate(second) from second
-        answer: R = second
-        return answer
-
-    @contextlib.contextmanager
-    def _own_connection(self) -> Iterator[redis.Connection]:
-        connection: redis.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self.client.connection_pool.get_connection()
-        try:
-            yield connection
         except ResponseError as error:
             raise translate(error) from error
         except BaseException as error:
@@ -127,6 +111,19 @@ class Session:
             if isinstance(error, (RedisError, OSError)):
                 raise translate(error) from error
             raise
+        self.unsent = None
+        unsent.report(translate(first) if isinstance(first, ResponseError) else first)
+        self.on_sent()
+        if isinstance(second, ResponseError):
+            raise translate(second) from second
+        answer: R = second
+        return answer
+
+    def _own_connection(self) -> redis.Connection:
+        connection: redis.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self.client.connection_pool.get_connection()
+        return connection
 
 
 _session: Session | None = None
@@ -140,7 +137,7 @@ def current_session() -> Session:
         NothingRuns: there is no server to talk to.
     """
     global _session
-    if _session is None or _session.pid != os.getpid():
+    if _session is None:
         _session = Session()
     return _session
 
@@ -148,6 +145,14 @@ def current_session() -> Session:
 def forget_session() -> None:
     """Drops the session, so that the next one reads the settings anew (tests)."""
     global _session
-    if _session is not None and _session.pid == os.getpid():
+    if _session is not None:
         _session.client.close()
     _session = None
+
+
+def _begin_anew() -> None:
+    global _session
+    _session = None
+
+
+os.register_at_fork(after_in_child=_begin_anew)

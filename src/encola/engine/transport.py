@@ -403,6 +403,25 @@ class Channel(kombu_redis.Channel):
         return params
 
 
+class AddingOnce:
+    """
+    The event loop, as Kombu's transport sees it: a reader that it has is not added to it again.
+
+    Kombu adds each of its sockets before each look at them, at two system calls and an exception
+    each. A socket that is new under an old number its poller has registered itself by then.
+    """
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    def add_reader(self, fd: int, callback: Any, *args: Any) -> None:
+        if self._loop.readers.get(fd) != (callback, args):
+            self._loop.add_reader(fd, callback, *args)
+
+
 class Transport(kombu_redis.Transport):
     """Kombu's Redis transport with a queue that cannot lose."""
 
@@ -412,6 +431,9 @@ class Transport(kombu_redis.Transport):
     driver_name = "encola"
     # Nothing is repeated, whatever the address says.
     supports_batch_publish = True
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        super().register_with_event_loop(connection, AddingOnce(loop))
 
     def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:
         """The plain Redis address, as Celery's tools write it: they connect to it."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import heapq
 import logging
 import os
 import signal
@@ -40,7 +41,12 @@ from .transport import Channel, Transport
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.2
+#: New objects before the main process looks for garbage among them. Each request is some hundred that
+#: end by themselves, and Python's 700 would have it look at every seventh one.
+GARBAGE_THRESHOLD = 20_000
+_USUAL_THRESHOLDS = gc.get_threshold()
 REAP_SECONDS = 0.1
+FORGET_SECONDS = 0.5
 
 
 class LeaseStep(bootsteps.StartStopStep):
@@ -66,6 +72,7 @@ class LeaseStep(bootsteps.StartStopStep):
         for queue in lease.queues:
             lease.session.keys.check_queue(queue)
         lease.kill_child = lambda request: stop_child(worker, request)
+        make_ready_for_children(worker.app)
 
     def start(self, worker: Any) -> None:
         # For pools that run tasks in this very process; children listen for themselves.
@@ -100,8 +107,38 @@ class LeaseStep(bootsteps.StartStopStep):
             # be waited for, and then only every five seconds: the slot would stand idle.
             hub.call_repeatedly(REAP_SECONDS, maintain)
         hub.call_repeatedly(lease.settings.heartbeat_seconds, hush, worker)
+        hub.call_repeatedly(FORGET_SECONDS, forget_cancelled, hub.timer)
         # The loop may have stood still while it reconnected.
         lease.renew()
+
+
+def make_ready_for_children(app: Any) -> None:
+    """Does once, here, what each child would do for itself: a new one comes every thousand tasks."""
+    assert app.backend is not None  # made by being looked at
+    keep_what_is_there()
+    gc.set_threshold(GARBAGE_THRESHOLD, *_USUAL_THRESHOLDS[1:])
+
+
+def keep_what_is_there() -> None:
+    """
+    What was imported and made by now stays.
+
+    No process need look through it for garbage, or copy its pages for that; and Celery looks
+    through all before it makes a child.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def forget_cancelled(timer: Any) -> None:
+    """
+    Drops the cancelled entries of Kombu's *timer*, which would keep them until their time comes.
+
+    Each task's time limit is one, for half an hour: of a thousand short tasks a second, a million
+    and more would lie there, and each new one be sorted in among them.
+    """
+    timer._queue[:] = [event for event in timer._queue if not event.entry.cancelled]
+    heapq.heapify(timer._queue)
 
 
 def hush(worker: Any) -> None:
@@ -224,6 +261,7 @@ def _still_runs(request: Any, pid: int) -> bool:
 @signals.worker_process_init.connect
 def _listen_in_child(**_: Any) -> None:
     """A child runs one task at a time: what its threads write is that task's."""
+    gc.set_threshold(*_USUAL_THRESHOLDS)
     tasklog.install(streams=True)
     tasklog.current_task_log().is_alone = True
 
@@ -240,6 +278,8 @@ class BindLease(bootsteps.StartStopStep):
                 "Leave broker_url alone (or drop -b): the address comes from REDIS_URL."
             )
         channel: Channel = c.task_consumer.channel
+        # The last of the worker's parts is there, and no task yet.
+        keep_what_is_there()
         channel.consume_under(c.controller.encola_lease)
 
     def info(self, c: Any) -> dict[str, Any]:
@@ -346,9 +386,6 @@ def run_worker(
         without_gossip=True,
         without_mingle=True,
     )
-    # What was imported stays: no child need look through it for garbage, or copy its pages for that.
-    gc.collect()
-    gc.freeze()
     try:
         worker.start()
     except StoreError as error:
