@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import celery
-from celery import current_task
+from celery import chain, current_task, group
 from celery.exceptions import Ignore, Reject
 
 from encola.engine import celery_app
@@ -80,6 +80,38 @@ def reject_once() -> int:
 @celery_app.task(bind=True)
 def replaced(self: Any, x: int) -> Any:
     raise self.replace(add.s(x, 100))
+
+
+@celery_app.task(bind=True)
+def replaced_by_many(self: Any, x: int, how: str) -> Any:
+    parts = {
+        "chain": chain(add.s(x, 100), add.s(1000)),
+        "group": group(add.s(x, 100), add.s(x, 200)),
+        "chain of a group": chain(add.s(x, 100), group(add.s(1000), add.s(2000))),
+        "broken chain": chain(fail.si("broken"), add.s(1000)),
+    }
+    raise self.replace(parts[how])
+
+
+@celery_app.task
+def given_back(value: Any) -> Any:
+    return value
+
+
+@celery_app.task(bind=True)
+def own_headers(self: Any) -> dict[str, Any]:
+    names = ("tries", "is_urgent", "note")
+    return {name: self.request.headers[name] for name in names if name in self.request.headers}
+
+
+@celery_app.task(bind=True)
+def sent_by(self: Any) -> str | None:
+    properties: dict[str, str] = self.request.properties
+    return properties.get("app_id")
+
+
+@celery_app.task(time_limit=1, soft_time_limit=2)
+def upside_down() -> None: ...
 
 
 @celery_app.task(acks_late=False)

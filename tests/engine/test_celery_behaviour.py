@@ -87,6 +87,19 @@ def test_chord(tasks: Any) -> None:
     assert 56 == result.get(timeout=LIMIT)
 
 
+def test_a_chord_keeps_the_order_of_its_parts(tasks: Any) -> None:
+    """The first part's place is 0, which is not the same as none."""
+    made = chord([tasks.sleep.si(0.3 if n == 0 else 0) | tasks.add.si(n, 0) for n in range(4)])
+
+    assert [0, 1, 2, 3] == made(tasks.given_back.s()).get(timeout=LIMIT)
+
+
+def test_a_callers_own_header_comes_as_it_was_sent(tasks: Any) -> None:
+    sent = {"tries": 0, "is_urgent": False, "note": ""}
+
+    assert sent == tasks.own_headers.apply_async(headers=sent).get(timeout=LIMIT)
+
+
 def test_a_chord_of_chains_in_a_chain(tasks: Any) -> None:
     header = [chain(tasks.add.s(n, 1), tasks.add.s(1)) for n in range(3)]
     result = chain(chord(header, tasks.total.s()), tasks.add.s(100))()
@@ -149,6 +162,51 @@ def test_update_state_gives_the_users_word_back(tasks: Any, bench: Bench) -> Non
 
 def test_replace(tasks: Any) -> None:
     assert 107 == tasks.replaced.delay(7).get(timeout=LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("how", "result"),
+    [("chain", 1107), ("group", [107, 207]), ("chain of a group", [1107, 2107])],
+)
+def test_a_task_replaces_itself_by_several(tasks: Any, how: str, result: object) -> None:
+    """Its own id is the last one's, which another task sends: who waits for it gets what comes out."""
+    assert result == tasks.replaced_by_many.delay(7, how).get(timeout=LIMIT)
+
+
+def test_a_link_of_a_chain_replaces_itself_by_a_chain(tasks: Any) -> None:
+    """What comes after it in its own chain comes after its replacement."""
+    made = chain(tasks.add.s(3, 4), tasks.replaced_by_many.s("chain"), tasks.add.s(10000))
+
+    assert 11107 == made.delay().get(timeout=LIMIT)
+
+
+def test_who_waits_for_a_task_hears_that_its_replacement_failed(tasks: Any, bench: Bench) -> None:
+    result = tasks.replaced_by_many.delay(7, "broken chain")
+
+    with pytest.raises(ValueError, match="broken"):
+        result.get(timeout=LIMIT)
+    assert TaskState.FAILURE == getattr(bench.record(result.id), "state", None)
+
+
+def test_an_application_that_asks_for_protocol_1_has_its_tasks_run(tasks: Any) -> None:
+    """That protocol keeps id and name in the body, where the store does not look."""
+    protocol = celery_app.conf.task_protocol
+    celery_app.conf.task_protocol = 1
+    celery_app.amqp.__dict__.pop("create_task_message", None)
+    try:
+        assert 3 == tasks.add.delay(1, 2).get(timeout=LIMIT)
+    finally:
+        celery_app.conf.task_protocol = protocol
+        celery_app.amqp.__dict__.pop("create_task_message", None)
+
+
+def test_a_message_keeps_what_its_sender_said_of_itself(tasks: Any) -> None:
+    assert "shop" == tasks.sent_by.apply_async(app_id="shop").get(timeout=LIMIT)
+
+
+def test_a_soft_limit_behind_the_hard_one_is_refused(tasks: Any) -> None:
+    with pytest.raises(ValueError, match="soft_time_limit must be less"):
+        tasks.upside_down.delay()
 
 
 def test_a_time_limit_is_a_failure(tasks: Any, bench: Bench) -> None:

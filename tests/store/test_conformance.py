@@ -192,6 +192,10 @@ def new(task_id: str, **values: Any) -> NewTask:
     return NewTask(task_id, message, queue, type_name, **values)
 
 
+def replacement() -> NewTask:
+    return NewTask("a", b'{"task":"again"}\n[]', "encola", "email")
+
+
 # --- logs ---------------------------------------------------------------------
 
 
@@ -1045,6 +1049,70 @@ def test_a_queue_is_purged_up_to_a_limit(bench: Bench) -> None:
     assert [bench.state(name) for name in ("a", "b", "c")] == ["REVOKED", "REVOKED", "PENDING"]
     assert bench.field("a", "ec") == "purged"
     assert bench.do(bench.verbs.purge("encola")) == 1
+
+
+def test_a_task_that_replaced_itself_goes_on_with_what_another_one_sends(bench: Bench) -> None:
+    """It waits for that in the store, under its own id; until it comes, nobody runs it."""
+    token = bench.running("a")
+
+    assert bench.do(bench.verbs.expect("a", token + 1)) is NextDelivery.REFUSED
+    assert bench.do(bench.verbs.expect("a", token)) is NextDelivery.KEPT
+    bench.do(bench.verbs.confirm([("a", token, "ignored")]))
+    assert bench.state("a") == "SCHEDULED"
+    assert bench.claim() == []
+    [answer] = bench.do(bench.verbs.enqueue([replacement()], 100))
+    [message] = bench.claim()
+    assert answer.acceptance is Acceptance.ACCEPTED
+    assert (message.id, message.message, message.token) == ("a", replacement().message, token + 1)
+    [answer] = bench.do(bench.verbs.enqueue([replacement()], 100))
+    assert answer.acceptance is Acceptance.DUPLICATE
+
+
+def test_what_replaces_a_task_may_come_before_its_attempt_ends(bench: Bench) -> None:
+    """A chain may be through with its first links before the worker has said so."""
+    token = bench.running("a")
+    bench.do(bench.verbs.expect("a", token))
+    bench.do(bench.verbs.enqueue([replacement()], 100))
+
+    assert bench.claim() == []
+    bench.do(bench.verbs.confirm([("a", token, "ignored")]))
+    [message] = bench.claim()
+    assert message.message == replacement().message
+
+
+@pytest.mark.parametrize("is_early", [False, True])
+def test_a_task_fails_with_what_it_replaced_itself_with(bench: Bench, is_early: bool) -> None:
+    """Also where the chain broke before the attempt had ended."""
+    token = bench.running("a")
+    bench.do(bench.verbs.expect("a", token))
+    steps = [bench.verbs.confirm([("a", token, "ignored")])]
+    steps.insert(0 if is_early else 1, bench.verbs.end_unsent(new("a"), b'{"type":"E"}', "broke"))
+    for step in steps:
+        bench.do(step)
+
+    assert (bench.state("a"), bench.field("a", "ec")) == ("FAILURE", "broke")
+    assert bench.client.zcard(bench.keys.named("delayed")) == 0
+
+
+def test_a_replacement_that_never_comes_is_a_failure(bench: Bench) -> None:
+    """After a month: its own function has had its turn, and is not run again."""
+    token = bench.running("a")
+    bench.do(bench.verbs.expect("a", token))
+    bench.do(bench.verbs.confirm([("a", token, "ignored")]))
+    bench.later(31 * 86_400_000)
+
+    assert bench.claim() == []
+    assert (bench.state("a"), bench.field("a", "ec")) == ("FAILURE", "replacement_lost")
+
+
+def test_a_lost_attempt_expects_nothing(bench: Bench) -> None:
+    """The next attempt replaces the task anew; what the lost one's chain sends is a duplicate."""
+    token = bench.running("a")
+    bench.do(bench.verbs.expect("a", token))
+    bench.do(bench.verbs.release([("a", token)], crashed=True))
+    [answer] = bench.do(bench.verbs.enqueue([replacement()], 100))
+
+    assert answer.acceptance is Acceptance.DUPLICATE
 
 
 def test_a_purge_leaves_a_record_of_what_nobody_had_adopted(bench: Bench) -> None:

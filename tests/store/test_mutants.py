@@ -9,6 +9,7 @@ stands here and passes on the scripts as they are.
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
@@ -27,7 +28,7 @@ from schedule_machine import ScheduleMachine
 import encola.store
 from encola.errors import StoreError, StoreFull
 from encola.record import from_ms, to_ms
-from encola.store import Acceptance, Keys, NewTask, Verbs, connect, run
+from encola.store import Acceptance, Keys, NewTask, NextDelivery, Verbs, connect, run
 from encola.store.plans import Plan
 from encola.store.schedule_verbs import Declarer, Fired, ScheduleVerbs
 from encola.store.scripts import Library, Settled
@@ -119,6 +120,59 @@ def what_is_given_back_comes_first(store: Store) -> None:
     claim = run(client, verbs.claim("w", 2, ["encola"]))
 
     assert [message.id for message in claim.messages] == ["a", "b"]
+
+
+def a_cancelled_task_is_held_no_longer(store: Store) -> None:
+    """Its type is paused, so it waits apart: there too nothing of it is left."""
+    client, verbs, keys = store
+    run(client, verbs.heartbeat("w", 30_000, register=True))
+    run(client, verbs.pause_type("t", on=True))
+    run(client, verbs.enqueue([new("a")], 100))
+    run(client, verbs.claim("w", 1, ["encola"]))
+    assert client.hget(keys.record("a"), "pl") == b"held"
+    run(client, verbs.cancel("a"))
+
+    assert client.keys(keys.named("held:*")) == []
+
+
+ENDS_IGNORED = "to_finished(rec, 'REVOKED', 'e', '', 'ignored', false)"
+
+
+def a_purge_leaves_a_record(store: Store) -> None:
+    """Also of what a stock producer sent a moment before."""
+    client, verbs, keys = store
+    envelope = {"body": "[]", "headers": {"id": "a", "task": "t"}, "properties": {}}
+    client.lpush(keys.ready("encola"), json.dumps(envelope))
+    run(client, verbs.purge("encola"))
+
+    assert client.hmget(keys.record("a"), "st", "ec") == [b"REVOKED", b"purged"]
+
+
+def a_replaced_task_waits_for_its_last_part(store: Store) -> None:
+    """Under its own id, whether that part is sent late, early, or not at all."""
+    client, verbs, keys = store
+    run(client, verbs.heartbeat("w", 30_000, register=True))
+    names = ["late", "early", "broken", "lost"]
+    run(client, verbs.enqueue([new(name) for name in names], 100))
+    run(client, verbs.claim("w", 4, ["encola"]))
+    assert run(client, verbs.expect("late", 2)) is NextDelivery.REFUSED
+    last = {name: replace(new(name), message=b'{"task":"last"}\n[]') for name in names}
+    for name in names:
+        run(client, verbs.start(name, 1))
+        run(client, verbs.expect(name, 1))
+    run(client, verbs.enqueue([last["early"]], 100))
+    assert run(client, verbs.claim("w", 4, ["encola"])).messages == []
+    run(client, verbs.confirm([(name, 1, "ignored") for name in names]))
+    run(client, verbs.enqueue([last["late"]], 100))
+    run(client, verbs.end_unsent(last["broken"], b"{}", "broke"))
+    client.zadd(keys.named("delayed"), {"lost": 1})
+    claim = run(client, verbs.claim("w", 4, ["encola"]))
+
+    assert [(m.id, m.message) for m in claim.messages] == [
+        (name, last[name].message) for name in ("early", "late")
+    ]
+    for name, code in (("broken", b"broke"), ("lost", b"replacement_lost")):
+        assert client.hmget(keys.record(name), "st", "ec") == [b"FAILURE", code]
 
 
 def all_or_none_is_accepted(store: Store) -> None:
@@ -309,6 +363,7 @@ MUTANTS = [
         "_record",
         "  elseif rec.place == 'held' then\n    leave_held(rec)\n",
         "",
+        caught_by=a_cancelled_task_is_held_no_longer,
     ),
     Mutant(
         "a resumed type is forgotten before all is back",
@@ -357,7 +412,25 @@ MUTANTS = [
         ", 'ph')",
         times=2,
     ),
-    Mutant("purge forgets what nobody has adopted", "purge", "rec = adopt(entry, queue)", ""),
+    Mutant(
+        "purge forgets what nobody has adopted",
+        "purge",
+        "rec = adopt(entry, queue)",
+        "",
+        caught_by=a_purge_leaves_a_record,
+    ),
+    # A task that replaced itself by a chain or a group.
+    *(
+        Mutant(name, script, text, becomes, caught_by=a_replaced_task_waits_for_its_last_part)
+        for name, script, text, becomes in (
+            ("a zombie replaces its task", "expect", "not holds(rec, ARGV[6])", "false"),
+            ("a replaced task is ignored", "confirm", "to_awaiting(rec)", ENDS_IGNORED),
+            ("its last part is a duplicate", "enqueue", "rec.id == id and rec.awaits", "false"),
+            ("an early last part takes it from its worker", "enqueue", "if rec.worker", "if false"),
+            ("it waits for a chain that broke", "end_unsent", "not rec.awaits", "true"),
+            ("it runs again when none came", "_record", "if rec.awaits", "if false"),
+        )
+    ),
     # Accepting.
     Mutant(
         "idempotency keys do nothing", "enqueue", "idem_key and redis.call('GET', idem_key)", "nil"
@@ -365,8 +438,8 @@ MUTANTS = [
     Mutant(
         "a known id is accepted again",
         "enqueue",
-        "  if rec then\n",
-        "  if rec and kept then\n",
+        "  elseif rec then\n",
+        "  elseif rec and kept then\n",
     ),
     Mutant(
         "a pruned task hides a known id",

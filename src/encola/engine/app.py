@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 from celery import Celery
+from celery.app.amqp import AMQP
 from celery.signals import import_modules, setup_logging
 from click.core import ParameterSource
 from kombu import Exchange, Queue
@@ -33,9 +34,18 @@ from .worker import LeaseStep
 assert _control  # its command replaces Celery's own "revoke" in the worker's panel
 
 
+class Amqp(AMQP):
+    """Celery's messages, in the one protocol that the store reads: 1 is Celery 3's."""
+
+    def __init__(self, app: Celery) -> None:
+        super().__init__(app)
+        self.task_protocols: dict[int, Any] = {1: self.as_task_v2, 2: self.as_task_v2}
+
+
 class EncolaCelery(Celery):
     """A Celery application on encola's transport and backend."""
 
+    amqp_cls = f"{__name__}:Amqp"
     task_cls = Task
     control_cls = "encola.engine.control:Control"
 

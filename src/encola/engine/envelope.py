@@ -17,6 +17,9 @@ from ..store.scripts import Claimed
 #: Header under which the fencing token travels to the child.
 TOKEN_HEADER: Final = "encola_token"  # noqa: S105 - a name, not a secret
 
+#: Of a message's properties, those that only its sender and the task know a use for.
+KEPT_PROPERTIES: Final = ("app_id", "cluster_id", "message_id", "timestamp", "type", "user_id")
+
 _TAG: Final = "encola:"
 
 
@@ -52,6 +55,7 @@ def delivery(claimed: Claimed) -> dict[str, Any]:
         "content-encoding": message.content_encoding,
         "headers": headers,
         "properties": {
+            **_kept(message.headers),
             "correlation_id": claimed.id,
             "reply_to": headers.get("reply_to"),
             "delivery_tag": make_tag(claimed.id, claimed.token),
@@ -64,6 +68,12 @@ def delivery(claimed: Claimed) -> dict[str, Any]:
             },
         },
     }
+
+
+def _kept(headers: dict[str, Any]) -> dict[str, Any]:
+    ours = headers.get("encola")
+    kept = ours.get("properties") if isinstance(ours, dict) else None
+    return kept if isinstance(kept, dict) else {}
 
 
 def new_task(queue: str, message: dict[str, Any]) -> NewTask:
@@ -79,7 +89,10 @@ def new_task(queue: str, message: dict[str, Any]) -> NewTask:
     priority = int(properties.get("priority") or 0)
     if priority:
         headers["priority"] = priority
-    ours = headers.setdefault("encola", {"source": "celery"})
+    ours = headers["encola"] = dict(headers.get("encola") or {"source": "celery"})
+    kept = {name: properties[name] for name in KEPT_PROPERTIES if properties.get(name) is not None}
+    if kept:
+        ours["properties"] = kept
     stored = Message(
         task=name,
         body=message["body"],

@@ -24,7 +24,7 @@ from .. import tasklog
 from ..errors import EncolaError, PermanentFailure
 from ..logs import current_task_id
 from ..settings import get_settings
-from ..store import Start
+from ..store import NextDelivery, Start
 from ..task import TaskContext, TaskType, next_delay
 from .envelope import TOKEN_HEADER
 from .session import current_session
@@ -65,8 +65,10 @@ class Task(CeleryTask):
 
     @classmethod
     def on_bound(cls, app: Any) -> None:
-        # One that declares a short hard limit does not want the settings' longer soft one.
-        if cls.time_limit and cls.soft_time_limit and cls.soft_time_limit > cls.time_limit:
+        # One that declares a short hard limit does not want the settings' longer soft one. A longer
+        # soft one of its own is refused when it is sent, as Celery has it.
+        soft = cls.app.conf.task_soft_time_limit
+        if cls.time_limit and soft and cls.soft_time_limit == soft > cls.time_limit:
             cls.soft_time_limit = 0
         # Let go of before it ends, it would be lost with its worker, or taken for a lost delivery.
         if not cls.acks_late:
@@ -103,6 +105,22 @@ class Task(CeleryTask):
             _name_link(link, f"{task_id}:{position}")
         for position, link in enumerate(self.request.errbacks or ()):
             _name_link(link, f"{task_id}:error:{position}")
+
+    def on_replace(self, sig: Any) -> Any:
+        """
+        Sends *sig*, in whose last part this task lives on, and ends this attempt.
+
+        The last part of a chain is sent by another task, under this one's id.
+        """
+        token = self.request.get(TOKEN_HEADER)
+        if token is not None and not self.request.is_eager:
+            session = current_session()
+            if (
+                session.insist(session.verbs.expect(self.request.id, int(token)))
+                < NextDelivery.KEPT
+            ):
+                raise Ignore(f"attempt under token {token} may not replace its task")
+        return super().on_replace(sig)
 
     def _start(self, token: int) -> None:
         session = current_session()

@@ -17,10 +17,16 @@ import orjson
 #: How our own form begins: its first header is always the task's name.
 _OURS = b'{"task":'
 
-#: Header values that say nothing: Celery assumes the same when they are missing.
-_NOTHING: tuple[object, ...] = (None, {}, [], [None, None], False, 0, "")
-#: Headers of which False says something: it overrides the task's own default.
-_SAID_BY_FALSE = frozenset({"ignore_result"})
+#: Headers that say nothing with these values: Celery assumes the same when they are missing. Of any
+#: other, 0 and False do say something: the first part of a chord has ``group_index`` 0.
+_DEFAULTS: dict[str, object] = {
+    "retries": 0,
+    "replaced_task_nesting": 0,
+    "timelimit": [None, None],
+    "stamped_headers": [],
+    "stamps": {},
+    "encola": {},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +48,7 @@ class Message:
         """The stored form."""
         line: dict[str, Any] = {"task": self.task}
         line.update(
-            (k, v)
-            for k, v in self.headers.items()
-            if v not in _NOTHING or (v is False and k in _SAID_BY_FALSE)
+            (k, v) for k, v in self.headers.items() if v is not None and v != _DEFAULTS.get(k)
         )
         # The transport's own facts, only where they are unusual.
         wire = {

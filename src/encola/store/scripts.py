@@ -308,6 +308,10 @@ class Verbs:
         due: Argument = "" if task.due_ms is None else task.due_ms
         return self.call("next_delivery", [task.id, token, task.message, due], NextDelivery)
 
+    def expect(self, task_id: str, token: int) -> Call[NextDelivery]:
+        """The attempt replaces its task by a chain or a group: the next message with its id is not a duplicate."""
+        return self.call("expect", [task_id, token], NextDelivery)
+
     def end_unsent(self, task: NewTask, error: bytes, error_code: str) -> Call[bool]:
         """A task that will never be sent ends as FAILURE; False where its id is known. *error*: JSON."""
         argv: list[Argument] = [

@@ -48,6 +48,8 @@ local FINISHED = {SUCCESS = true, FAILURE = true, REVOKED = true}
 -- The third lost child or worker parks a task: two may be bad luck, three are the task.
 local MAX_CRASHES = 3
 local MAX_ATTEMPTS_BYTES = 16000
+-- For so long a task waits for the end of what it has replaced itself with.
+local AWAIT_MS = 30 * 86400000
 local NOW = now_ms()
 
 local function record_key(id) return P .. 't:' .. id end
@@ -68,7 +70,7 @@ local function index_key(tenant, kind, value) return P .. 'i:' .. tenant .. ':' 
 
 -- The parts of a record that the scripts work with; nil when there is none.
 local function load(id)
-  local f = redis.call('HMGET', record_key(id), 'x', 'st', 'w', 'dl', 'c', 'rn', 'sa', 'an', 'pl', 'rd')
+  local f = redis.call('HMGET', record_key(id), 'x', 'st', 'w', 'dl', 'c', 'rn', 'sa', 'an', 'pl', 'rd', 'rp')
   if not f[1] then return nil end
   local queue, priority, type, user, tenant, created, n =
     string.match(f[1], '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
@@ -78,7 +80,7 @@ local function load(id)
     created = tonumber(created), n = n,
     state = f[2], worker = f[3] or nil, token = tonumber(f[4] or 0), crashes = tonumber(f[5] or 0),
     retries = tonumber(f[6] or 0), started = tonumber(f[7] or nil), attempt = tonumber(f[8] or 0),
-    place = f[9] or nil, ready_since = tonumber(f[10] or nil),
+    place = f[9] or nil, ready_since = tonumber(f[10] or nil), awaits = f[11] or nil,
   }
 end
 
@@ -177,13 +179,13 @@ local function leave_place(rec)
 end
 
 -- The next five put a record into a place; whoever calls them has taken it out of the last.
--- With the lease goes the next delivery (nx, nd) that its attempt may have asked for: it is that attempt's alone.
+-- With the lease goes the next delivery (nx, nd, rp) that its attempt may have asked for: it is that attempt's alone.
 local function to_ready(rec, at_head)
   local list = ready_key(rec.queue, rec.priority)
   redis.call(at_head and 'RPUSH' or 'LPUSH', list, rec.id)
   set_state(rec, waiting_state(rec))
   redis.call('HSET', rec.key, 'st', rec.state, 'pl', 'ready', 'rd', NOW)
-  redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph', 'nx', 'nd')
+  redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph', 'nx', 'nd', 'rp')
   rec.worker, rec.place = nil, 'ready'
   wake(rec.queue)
 end
@@ -201,7 +203,7 @@ local function to_delayed(rec, due)
   tally(rec, 'delayed', 1)
   set_state(rec, delayed_state(rec))
   redis.call('HSET', rec.key, 'st', rec.state, 'pl', 'delayed', 'du', due)
-  redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph', 'nx', 'nd')
+  redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph', 'nx', 'nd', 'rp')
   rec.worker, rec.place = nil, 'delayed'
 end
 
@@ -253,7 +255,7 @@ local function to_finished(rec, state, field, value, code, dead)
   redis.call('HSET', rec.key, unpack(set))
   -- Most records are finished ones, and a field more costs each of them some fifty bytes:
   -- the number of the last attempt (an) stands in `at` too, and only retry needs it again.
-  redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph', 'rd', 'du', 'nx', 'nd', 'an', dead and 'du' or 'pl')
+  redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph', 'rd', 'du', 'nx', 'nd', 'rp', 'an', dead and 'du' or 'pl')
   redis.call('XADD', DONE, '*', 'i', rec.id)
   local counters = {state}
   if state == 'FAILURE' then counters[2] = 'error:' .. error_word(code) end
@@ -335,18 +337,28 @@ local function create(id, message, queue, priority, type, user, tenant)
   return rec
 end
 
--- The next delivery that an attempt asked for from inside itself (retry, replace).
-local function deliver_next(rec)
-  local next = redis.call('HMGET', rec.key, 'nx', 'nd')
-  if not next[1] then return false end
-  redis.call('HSET', rec.key, 'm', next[1])
-  local due = tonumber(next[2] or 0)
+-- The same task runs on with another message.
+local function go_on(rec, message, due)
+  redis.call('HSET', rec.key, 'm', message)
   if due > NOW then
     to_delayed(rec, due)
   else
     to_ready(rec, false)
   end
+end
+
+-- The next delivery that an attempt asked for from inside itself (retry, replace).
+local function deliver_next(rec)
+  local next = redis.call('HMGET', rec.key, 'nx', 'nd')
+  if not next[1] then return false end
+  go_on(rec, next[1], tonumber(next[2] or 0))
   return true
+end
+
+-- Replaced by a chain or a group, whose last part has this id: it waits for that one to be sent.
+local function to_awaiting(rec)
+  to_delayed(rec, NOW + AWAIT_MS)
+  redis.call('HSET', rec.key, 'rp', '1')
 end
 
 -- Moves up to `limit` ids whose time has come to their queues.
@@ -357,9 +369,14 @@ local function promote(limit)
     local rec = load(id)
     if rec then
       tally(rec, 'delayed', -1)
-      to_ready(rec, false)
-      redis.call('HDEL', rec.key, 'du')
-      emit(rec)
+      if rec.awaits then
+        local lost = {type = 'encola.replacement_lost', message = 'What the task replaced itself with did not come to its end.'}
+        to_finished(rec, 'FAILURE', 'e', cjson.encode(lost), 'replacement_lost', false)
+      else
+        to_ready(rec, false)
+        redis.call('HDEL', rec.key, 'du')
+        emit(rec)
+      end
     end
   end
   return #due

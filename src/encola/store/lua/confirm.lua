@@ -2,7 +2,8 @@
 -- An acknowledgement never ends a task by itself: this decides how it ends.
 --
 -- ARGV from 5, three a task: id, token, how:
---   'ignored'      the task raised Ignore             -> REVOKED, code ignored
+--   'ignored'      the task raised Ignore             -> REVOKED, code ignored; where it has replaced itself
+--                  by a chain or a group (expect.lua), it waits for the last part
 --   'rejected'     Reject(requeue=False)              -> FAILURE, code rejected
 --   'requeued'     Reject(requeue=True)               -> waits 1 s, 2 s, … 60 s, then again
 --   'unreadable'   the body cannot be decoded         -> dead, code undeliverable
@@ -20,6 +21,12 @@ for a = 5, #ARGV, 3 do
     close_attempt(rec, how)
     if deliver_next(rec) then
       emit(rec)
+    elseif how == 'ignored' and rec.awaits == '1' then
+      to_awaiting(rec)
+      emit(rec)
+    elseif how == 'ignored' and rec.awaits then
+      local broken = cjson.decode(rec.awaits)
+      to_finished(rec, 'FAILURE', 'e', broken[1], broken[2], false)
     elseif how == 'requeued' then
       local times = redis.call('HINCRBY', rec.key, 'rq', 1)
       to_delayed(rec, NOW + math.min(60000, 1000 * 2 ^ (times - 1)))

@@ -6,7 +6,7 @@
 --   worker ('' or who holds it from the start: it goes under that lease with token 1, never on a list,
 --   unless its type is paused)
 -- Returns {'full', waiting}, {'taken', queue, type of the key there}, or one entry a task:
---   {1, id, created_ms} accepted | {0, id, created_ms} duplicate: nothing was done, id is the one that is kept
+--   {1, id, created_ms} accepted, also as what a task that replaced itself waits for | {0, id, created_ms} duplicate: nothing was done, id is the one that is kept
 -- Events: PENDING or SCHEDULED, one a task.
 -- Not flagged allow-oom: a full server refuses new work and can still finish the old.
 local UNKNOWN_LEASE_MS = 30000
@@ -28,7 +28,18 @@ for i = 0, tasks - 1 do
   local kept = idem_key and redis.call('GET', idem_key)
   -- What an idempotency key stands for may have been pruned since.
   local rec = kept and load(kept) or load(id)
-  if rec then
+  if rec and rec.id == id and rec.awaits then
+    -- The last part of what the task replaced itself with.
+    if rec.worker then
+      redis.call('HSET', rec.key, 'nx', message, 'nd', due or 0)
+    else
+      leave_place(rec)
+      redis.call('HDEL', rec.key, 'du')
+      go_on(rec, message, due or 0)
+      emit(rec)
+    end
+    out[#out + 1] = {1, id, rec.created}
+  elseif rec then
     out[#out + 1] = {0, rec.id, rec.created}
   else
     rec = create(id, message, queue, priority, type, user, '')
