@@ -338,10 +338,13 @@ def test_on_a_terminal_a_bar_shows_how_far_it_is(
     tmp_path: Path, environment: dict[str, str], api: FakeApi
 ) -> None:
     """The sentence of the task, a bar, numbers; and at the end nothing of it but how it ended."""
-    api.task("PROCESSING", progress={"current": 250, "total": 1000, "status": "reading [b]x.csv"})
+    values = {"seconds_left": 84}
+    progress = {"current": 250, "total": 1000, "status": "reading [b]x.csv", "values": values}
+    api.task("PROCESSING", progress=progress)
     arguments = ("submit", "file", "--user", "7", "--wait")
     terminal = Terminal(80, 24, tmp_path, {**environment, "ENCOLA_URL": api.url}, *arguments)
-    wait_until(lambda: terminal.shows("25% 250/1\u202f000"), description="it draws", timeout=20)
+    numbers = "25% 250/1\u202f000  1 min 24 s left"
+    wait_until(lambda: terminal.shows(numbers), description="it draws", timeout=20)
     api.task("SUCCESS", result={"rows": 1000})
 
     assert 0 == terminal.wait()

@@ -78,6 +78,7 @@ def test_progress_alone_is_told_every_few_seconds(
     [
         ({"current": 12345, "total": None}, "PROCESSING 12\u202f345"),
         ({"current": "many", "total": 3}, "PROCESSING 0% 0/3"),
+        ({"current": 7, "total": 100, "unit": "percent"}, "PROCESSING 7%"),
         ({"status": "a\nb\x1b[31m"}, r"a\nb\x1b[31m"),
     ],
 )

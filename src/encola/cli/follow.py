@@ -163,12 +163,21 @@ class _Bar:
             total=total or None,
         )
         row = self._progress.tasks[0]
-        numbers = [_share(current, total)]
-        if total and row.speed and row.time_remaining is not None:
-            numbers += [f"{number(row.speed)}/s", f"{duration(row.time_remaining)} left"]
-        elif not total:
+        numbers = [_share(task), *self._pace(task, row.speed, row.time_remaining)]
+        if not total:
             numbers.append(duration(row.elapsed or 0))
         self._progress.update(self._row, numbers="  ".join(part for part in numbers if part))
+
+    @staticmethod
+    def _pace(task: dict[str, Any], speed: float | None, left: float | None) -> list[str]:
+        """What the task says of its pace; of one that says nothing, what can be seen of it."""
+        values: object = _progress(task).get("values")
+        told = values.get("seconds_left") if isinstance(values, dict) else None
+        if isinstance(told, (int, float)):
+            return [f"{duration(told)} left"]
+        if speed and left is not None:
+            return [f"{number(speed)}/s", f"{duration(left)} left"]
+        return []
 
     def say(self, line: str) -> None:
         """A line above the bar."""
@@ -190,7 +199,7 @@ class _Lines:
     def show(self, task: dict[str, Any]) -> None:
         """Print the line if it is worth one; the end is told by the command."""
         state = str(task.get("state"))
-        line = f"{_words(task)} {_share(*_amounts(task))}".strip()
+        line = f"{_words(task)} {_share(task)}".strip()
         is_due = state != self._state or time.monotonic() - self._said_at > LINE_SECONDS
         if state in FINISHED_STATES or line == self._last or not is_due:
             return
@@ -216,8 +225,11 @@ def _words(task: dict[str, Any]) -> str:
     return one_line(str(_progress(task).get("status") or "") or state)
 
 
-def _share(current: float, total: float) -> str:
-    """``25% 1 234/5 000``; without a total the number alone."""
+def _share(task: dict[str, Any]) -> str:
+    """``25% 1 234/5 000``; ``25%`` of a task that counts in percent; without a total the number alone."""
+    current, total = _amounts(task)
+    if total and _progress(task).get("unit") == "percent":
+        return f"{current / total:.0%}"
     if total:
         return f"{current / total:.0%} {number(current)}/{number(total)}"
     return number(current) if current else ""
