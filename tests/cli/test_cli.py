@@ -225,7 +225,10 @@ def test_the_api_is_found_through_run_json(run: Run, api: FakeApi, tmp_path: Pat
     (tmp_path / ".encola").mkdir()
     found = RunFile(os.getpid(), api.url, "unix:///x.sock", "smtp://127.0.0.1:25?x=1", "2026")
     runfile.write(tmp_path / ".encola", found)
-    api.answers["GET /ready"] = (200, {"store": "ok", "workers": 2})
+    api.answers["GET /ready"] = (
+        200,
+        {"store": {"ok": True}, "workers": 2, "states": {"SUCCESS": 7, "RETRY": 0, "FAILURE": 1}},
+    )
 
     done = run("status")
 
@@ -239,6 +242,7 @@ def test_the_api_is_found_through_run_json(run: Run, api: FakeApi, tmp_path: Pat
         "  Since    2026",
         "  Store    ok",
         "  Workers  2",
+        "  States   7 SUCCESS, 1 FAILURE",
     ] == done.stdout.splitlines()
 
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from encola.errors import SettingsError
+from encola.errors import NothingRuns, SettingsError
 from encola.readable import count, number
 from encola.settings import Settings, load_settings
 
+from .client import api_url
 from .exits import DONE, FAILED, NOTHING_RUNS, USAGE
 
 if TYPE_CHECKING:
@@ -68,13 +69,20 @@ def _as_they_come(settings: Settings, *, as_json: bool) -> Iterator[Finding]:
     from encola.doctor import examine  # see the package
 
     progress, last_remedy = _Progress(), ""
-    for finding in examine(settings, say=progress.say):
+    for finding in examine(settings, api_url=_api_url(settings), say=progress.say):
         progress.clear()
         if not as_json:
             _print(finding, last_remedy)
         last_remedy = finding.remedy
         yield finding
     progress.clear()
+
+
+def _api_url(settings: Settings) -> str | None:
+    try:
+        return api_url(settings)
+    except NothingRuns:
+        return None  # which is among the findings
 
 
 def _report(findings: list[Finding], *, as_json: bool) -> None:

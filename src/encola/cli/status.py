@@ -86,11 +86,24 @@ def _show_service(*, as_json: bool) -> int:
             "Mail": redact(run.smtp_url).split("?", 1)[0] if run else None,
             "Data": runfile.shown(settings.data_dir) if run else None,
             "Since": run.started_at if run else None,
-            **{name.capitalize(): value for name, value in ready.items()},
+            **{name.capitalize(): _in_words(name, value) for name, value in ready.items()},
         }
     )
     typer.echo("\n".join(lines))
     return 0 if is_ready else NOTHING_RUNS
+
+
+def _in_words(name: str, value: Any) -> Any:
+    """A part of the answer of ``/ready``, for a person."""
+    if name == "store" and isinstance(value, dict):
+        store = cast("dict[str, Any]", value)
+        return "ok" if store.get("ok") else store.get("error") or "not ok"
+    if name == "states" and isinstance(value, dict):
+        states = cast("dict[str, int]", value)
+        return (
+            ", ".join(f"{count} {state}" for state, count in states.items() if count) or "no tasks"
+        )
+    return value
 
 
 def _is_ready(ready: dict[str, Any]) -> bool:

@@ -14,10 +14,13 @@ from . import machine, neighbours, server, tasks
 from .findings import Finding, fault
 
 
-def examine(settings: Settings, *, say: Say | None = None) -> Iterator[Finding]:
+def examine(
+    settings: Settings, *, api_url: str | None = None, say: Say | None = None
+) -> Iterator[Finding]:
     """
     Findings, each as soon as it is known.
 
+    *api_url*: where the API should be; None: none is looked for.
     *say*: told how far the comparison of records and places is, which may take a while.
     """
     yield from machine.check_versions()
@@ -26,7 +29,8 @@ def examine(settings: Settings, *, say: Say | None = None) -> Iterator[Finding]:
     yield from machine.check_file_roots(settings)
     yield from _check_store(settings, say)
     yield from neighbours.check_mail(settings)
-    yield from neighbours.check_api(settings)
+    if api_url:
+        yield from neighbours.check_api(api_url)
 
 
 def _check_store(settings: Settings, say: Say | None) -> Iterator[Finding]:

@@ -62,13 +62,8 @@ async def _why_not(server: SmtpServer) -> str:
     return ""
 
 
-def check_api(settings: Settings) -> Iterator[Finding]:
-    """The API that `encola up` or REDIS_URL lets us expect here says that it is ready."""
-    run = runfile.read(settings.data_dir)
-    if run is None and not settings.redis_url:
-        return  # nothing runs, which was said
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = run.api_url if run else f"http://{host}:{settings.port}"
+def check_api(url: str) -> Iterator[Finding]:
+    """The API at *url* says that it is ready."""
     try:
         # A proxy of the environment cannot reach this machine's loopback address.
         with httpx.Client(timeout=TIMEOUT, trust_env=False) as client:
@@ -77,7 +72,7 @@ def check_api(settings: Settings) -> Iterator[Finding]:
         yield warning(
             "API",
             one_line(f"None answers at {redact(url)} ({error})."),
-            "Start `encola api`, or set ENCOLA_HOST and ENCOLA_PORT to where it is.",
+            "Start `encola api`, or say where it is: ENCOLA_URL, or ENCOLA_HOST and ENCOLA_PORT.",
         )
         return
     if answer.is_success:

@@ -55,7 +55,7 @@ def check_server(client: redis.Redis, url: str, settings: Settings) -> Iterator[
         log = "keeps an append-only file" if info.get("aof_enabled") else "keeps no file"
         yield ok(
             "server",
-            f"{name} {version} at {redact(url)}, answers in {fastest * 1000:.1f} ms, {log}, "
+            f"{name} {version} at {redact(url)}, answers in {fastest * 1000:.2f} ms, {log}, "
             f"{size(int(info.get('used_memory', 0)))} used.",
         )
 
