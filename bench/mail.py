@@ -101,7 +101,8 @@ def by_queue(sink: Sink, way: Way, folder: Path) -> float:
             "ENCOLA_SMTP_IDLE_SECONDS": str(way.keep.seconds),
             "ENCOLA_SMTP_MAILS_PER_CONNECTION": str(way.keep.mails),
         }
-        worker = subprocess.Popen([sys.executable, "-m", "encola", "worker"], env=environment)
+        command = [sys.executable, "-m", "encola", "worker"]
+        worker = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
         try:
             return sink.rate()
         finally:

@@ -96,6 +96,25 @@ def test_celery_email_task() -> None:
     assert [mail["to"] for mail in mails("Test Celery")] == [["test@example.com"]]
 
 
+def test_file_processing_task(service: Running) -> None:
+    """A file; what the lesson's path leads to is said by the task, and a real one is read."""
+    response = client.post(
+        "/tasks/file/process", json={"file_path": "/tmp/test.csv", "user_id": 123}
+    )
+
+    assert response.status_code == 200
+    data = response.json()
+    assert "task_id" in data
+    assert finished(data["task_id"])["error_code"] == "path_not_allowed"
+
+    (service.data_dir / "uploads").mkdir(exist_ok=True)
+    (service.data_dir / "uploads/test.csv").write_text("name,age\nAna,36\nLuis,41\n")
+    response = client.post("/tasks/file/process", json={"file_path": "test.csv", "user_id": 123})
+    status = finished(response.json()["task_id"])
+    assert status["state"] == "SUCCESS"
+    assert status["result"]["records_processed"] == 2
+
+
 def test_task_status() -> None:
     """What a task that was accepted says of itself."""
     response = client.post(
