@@ -99,6 +99,17 @@ def given_back(value: Any) -> Any:
 
 
 @celery_app.task(bind=True)
+def add_part(self: Any, x: int) -> int:
+    self.add_to_chord(add.si(x * 100, 0))
+    return x
+
+
+@celery_app.task(bind=True)
+def due(self: Any) -> str:
+    return str(self.request.eta)
+
+
+@celery_app.task(bind=True)
 def own_headers(self: Any) -> dict[str, Any]:
     names = ("tries", "is_urgent", "note")
     return {name: self.request.headers[name] for name in names if name in self.request.headers}

@@ -94,6 +94,27 @@ def test_a_chord_keeps_the_order_of_its_parts(tasks: Any) -> None:
     assert [0, 1, 2, 3] == made(tasks.given_back.s()).get(timeout=LIMIT)
 
 
+def test_a_chord_gives_the_shape_of_its_header(tasks: Any) -> None:
+    """A chain in it that ends in a group is a list; its last part has not settled when they are joined."""
+    inner = chain(tasks.add.si(0, 0), group(tasks.add.si(1, 1), tasks.add.si(2, 2)))
+    made = chain(group(tasks.add.si(0, 1), inner), tasks.given_back.s())
+
+    assert [1, [2, 4]] == made().get(timeout=LIMIT)
+
+
+def test_a_part_adds_another_to_its_chord(tasks: Any) -> None:
+    made = chord([tasks.add_part.s(5), tasks.add.si(1, 1)], tasks.given_back.s())
+
+    assert [2, 5, 500] == sorted(made().get(timeout=LIMIT))
+
+
+def test_a_task_knows_when_it_was_due(tasks: Any) -> None:
+    due = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=0.5)
+    eta = tasks.due.apply_async(eta=due).get(timeout=LIMIT)
+
+    assert due == dt.datetime.fromisoformat(eta)
+
+
 def test_a_callers_own_header_comes_as_it_was_sent(tasks: Any) -> None:
     sent = {"tries": 0, "is_urgent": False, "note": ""}
 

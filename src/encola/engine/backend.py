@@ -11,6 +11,7 @@ means where nothing was written is the transport's business, not ours.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 from collections.abc import Iterable, Iterator
@@ -293,6 +294,11 @@ class Backend(SyncBackendMixin, CeleryBackend):
     def set_chord_size(self, group_id: str, chord_size: int) -> None:
         self._chord(group_id, "", b"", chord_size)
 
+    def add_to_chord(self, group_id: str, result: Any) -> None:
+        """``Task.add_to_chord``: the body waits for one part more."""
+        session = current_session()
+        session.run(session.verbs.grow_chord(group_id, GROUP_SECONDS * 1000))
+
     def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> None:
         """One part of a chord has ended; the last one publishes the body."""
         group_id, task_id = request.group, request.id
@@ -341,9 +347,13 @@ class Backend(SyncBackendMixin, CeleryBackend):
                 message = f"Dependency {part['id']} raised {error.get('type')}({error.get('message', '')!r})"
                 cause = restore(_error_of(error))
                 raise _create_chord_error_with_cause(message, cause)
+        values = {part["id"]: self.decode(part["value"]) for part in parts}
         header = self.app.GroupResult.restore(group_id, app=self.app)
         if header is None:
-            return [self.decode(part["value"]) for part in parts]
+            return list(values.values())
+        with contextlib.suppress(KeyError):
+            # Not by the records: the last part's has no outcome yet, we are about to write it.
+            return [_shaped(part, values) for part in header.results]
         with allow_join_result():
             header.on_ready()
             joined: list[Any] = header.join_native(
@@ -415,6 +425,13 @@ class Backend(SyncBackendMixin, CeleryBackend):
         text = encode_error(describe(error, None if traceback is None else str(traceback)))
         session = current_session()
         session.run(session.verbs.end_unsent(unsent, text, error_code(error)))
+
+
+def _shaped(result: Any, values: dict[str, Any]) -> Any:
+    """The values of a chord's parts in the shape of its header. Raises KeyError where one is missing."""
+    if isinstance(result, GroupResult):
+        return [_shaped(part, values) for part in result.results]
+    return values[result.id]
 
 
 def _in_a_file(task_id: str, value: bytes) -> bytes:

@@ -93,6 +93,10 @@ def new_task(queue: str, message: dict[str, Any]) -> NewTask:
     kept = {name: properties[name] for name in KEPT_PROPERTIES if properties.get(name) is not None}
     if kept:
         ours["properties"] = kept
+    ours.pop("eta", None)
+    if eta:
+        # Only for the task to look at: a worker's Celery that saw it would wait a second time.
+        ours["eta"] = eta
     stored = Message(
         task=name,
         body=message["body"],

@@ -79,6 +79,8 @@ class Task(CeleryTask):
         if self.request.called_directly or token is None:
             return super().__call__(*args, **kwargs)
         self._start(int(token))
+        if self.request.eta is None:
+            self.request.eta = (self.request.get("encola") or {}).get("eta")
         reset = current_task_id.set(self.request.id)
         try:
             with tasklog.kept(self.request.id, int(token)):

@@ -527,6 +527,11 @@ class Verbs:
         argv: list[Argument] = [group_id, part, value, "" if size is None else size, ttl_ms]
         return self.call("chord", argv, lambda r: (int(r[0]), int(r[1])))
 
+    def grow_chord(self, group_id: str, ttl_ms: int) -> Call[tuple[int, int]]:
+        """The chord has one part more; answers as :meth:`chord`."""
+        argv: list[Argument] = [group_id, "", b"", "+1", ttl_ms]
+        return self.call("chord", argv, lambda r: (int(r[0]), int(r[1])))
+
     def call(self, name: str, argv: Sequence[Argument], decode: Callable[[Any], R]) -> Call[R]:
         """The call of a script by its own arguments."""
         return Call(self.library[name], self._fixed, [*self._head, *argv], decode)
