@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tabling import read
 
 import encola.tables.lines as lines_module
+import encola.tables.unpacking as unpacking
 from encola.tables.dialect import Dialect
 from encola.tables.lines import Lines, Piece
 
@@ -89,11 +90,15 @@ def test_every_line_is_a_record_or_rejected_or_blank(parts: list[str], size: int
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(rows=tables, parts=noise)
+@given(rows=tables, parts=noise, size=st.sampled_from([45, 200, unpacking.BLOCK]))
+@example(rows=[["a", "b\n" * 9, "c"]] * 9, parts=['a,"b\n'], size=45)
 def test_the_quick_way_finds_what_the_careful_one_finds(
-    rows: list[list[str]], parts: list[str]
+    rows: list[list[str]], parts: list[str], size: int
 ) -> None:
-    """The dataset is the same, whether blocks are looked at all at once or line by line."""
+    """
+    The dataset is the same, whether blocks are looked at all at once or line by line, wherever they
+    are cut, and whatever a later block makes of what an earlier one began.
+    """
     head = [["uno", "dos", "tres"]] + [["x", "y", "z"]] * 12
     content = written(head) + "".join(parts).encode() + b"\n" + written(rows)
 
@@ -105,4 +110,6 @@ def test_the_quick_way_finds_what_the_careful_one_finds(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lines_module.Lines, "quick", lambda self, text: None)
         carefully = outcome()
-    assert carefully == outcome()
+        patch.undo()
+        patch.setattr(unpacking, "BLOCK", size)
+        assert carefully == outcome()

@@ -289,6 +289,23 @@ def test_what_comes_late_widens_its_column_and_is_not_lost(
     assert (60_002, 0) == (found.outcome.records, found.outcome.rejected)
 
 
+def test_a_file_that_is_begun_anew_is_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the next blocks have been read ahead when a column turns out to be wider."""
+    monkeypatch.setattr("encola.tables.unpacking.BLOCK", 1_000)
+    rows = [f"{n},{0.5 if n == 3_000 else n},{n if n < 4_000 else 'x'}" for n in range(5_000)]
+    found = read(("a,b,c\n" + "\n".join(rows) + "\n").encode(), tmp_path)
+
+    assert ["integer", "decimal", "text"] == found.types
+    assert rows == [f"{a},{b if b == 0.5 else int(b)},{c}" for a, b, c in found.rows]
+    first = found.outcome.columns[0]
+    assert (5_000, 0, 4_999, 2_499.5) == (
+        found.outcome.records,
+        *(first[word] for word in ("min", "max", "mean")),
+    )
+
+
 def test_a_late_value_of_another_kind_is_rejected_alone(tmp_path: Path) -> None:
     found = read(late("2026-01-31", "mañana"), tmp_path)
 
@@ -363,10 +380,15 @@ def test_a_file_that_is_no_table_fails_with_its_reason(
     assert str(failed.value).endswith(".")
 
 
-def test_a_line_of_no_end_is_given_up(tmp_path: Path) -> None:
+def test_a_line_of_no_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FileFailed, match=r"^Line 3 is longer than 16 MiB") as failed:
         read(b"a,b\n1,2\n" + b"x" * 2**25, tmp_path)
     assert "file_line_too_long" == failed.value.error_code
+    # Lines that were cut before it count, those of a block in order as those of another.
+    monkeypatch.setattr("encola.tables.unpacking.BLOCK", 2**18)
+    table = b"a,b\n" + b"1,2\n" * 2**17 + b"1\n" + b"1,2\n" * 2**17
+    with pytest.raises(FileFailed, match=rf"^Line {2**18 + 3} is longer than 16 MiB"):
+        read(table + b"x" * 2**25, tmp_path)
 
 
 def bomb(megabytes: int, line: bytes) -> bytes:

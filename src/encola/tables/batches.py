@@ -7,14 +7,14 @@ reading of each column, until every record is either values or rejected with its
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import polars as pl
 
 from .dialect import Dialect
 from .kinds import DECIMALS, TEXT, Kind, fits
-from .lines import Line, Lines, Reason, Rejected
+from .lines import Block, Cut, Line, Lines, Reason, Rejected
 from .parsing import is_given, patient, quick
 from .profile import Profile, key
 from .rejected import RejectedFile
@@ -50,16 +50,19 @@ class Batches:
         self._schema = {key(number): pl.String() for number in range(dialect.width)}
         self._values = [quick(pl.col(key(n)), kind) for n, kind in enumerate(self.kinds)]
 
-    def records_of(self, text: bytes, *, is_last: bool = False) -> Iterator[pl.DataFrame]:
-        """The clean records of the next block, as values; the others are written aside."""
-        whole = self._lines.take(text, is_last=is_last)
-        if not whole:
-            return
-        batch = self._quickly(whole)
+    def cut(self, blocks: Iterable[bytes]) -> Iterator[Cut]:
+        """The text in whole lines, for :meth:`records_of`."""
+        return self._lines.cut(blocks)
+
+    def records_of(self, cut: Cut) -> Iterator[pl.DataFrame]:
+        """The clean records of the next lines, as values; the others are written aside."""
+        # A record that goes on from the lines before: these were looked at as if they began one.
+        block = None if self._lines.carried else cut.block
+        batch = self._quickly(block) if block else None
         if batch is not None:
             yield self._noted(batch)
             return
-        for piece in self._lines.careful(whole, is_last=is_last):
+        for piece in self._lines.careful(cut.text, is_last=cut.is_last):
             batch, strays = self._carefully(piece.text, piece.lines)
             self._put_aside(sorted([*piece.rejected, *strays], key=lambda one: one.line.number))
             if batch.height:
@@ -76,10 +79,9 @@ class Batches:
         if rejected:
             self._rejected.add(rejected)
 
-    def _quickly(self, whole: bytes) -> pl.DataFrame | None:
-        """All of the block's lines as values; None where anything is out of order."""
-        block = self._lines.quick(whole)
-        if block is None:
+    def _quickly(self, block: Block) -> pl.DataFrame | None:
+        """All of the block's records as values; None where anything is out of order."""
+        if not block.height:
             return None
         try:
             texts = self._parse(block.text, block.height)

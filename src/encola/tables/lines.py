@@ -17,8 +17,8 @@ Source of what a quote means: RFC 4180, 2 (5 to 7); a quote in the middle of a f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 from .dialect import Dialect
@@ -71,8 +71,16 @@ class Block:
     """Records in it."""
     ends: int
     """Line ends in it."""
-    left: bytes = b""
-    """What follows them and is not looked at: the beginning of a record that goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Whole lines of the text, as they come."""
+
+    text: bytes
+    block: Block | None
+    """The same as records, where they were in order at the first look."""
+    is_last: bool
 
 
 @dataclass(slots=True)
@@ -103,12 +111,33 @@ class Lines:
         one = rb"(?:" + quoted + rb"|" + plain + rb")"
         more = rb"(?:" + s + one + rb"){%d}" % (dialect.width - 1)
         self._record = re.compile(one + more + rb"\r?\n?")
-        self._quoted_part = re.compile(rb'"[^"]*"')
         self._field = re.compile(rb"(" + quoted + rb"|" + plain + rb")(?:" + s + rb"|\r?\n?$)")
         self.number = dialect.skipped + 1
         """Of the next line."""
         self.rest = b""
         """What has been taken and is not cut yet: the beginning of a line or of a record."""
+        self.carried = b""
+        """Lines that the careful way has seen, and whose record may go on."""
+        self._before = dialect.skipped
+
+    def cut(self, blocks: Iterable[bytes]) -> Iterator[Cut]:
+        """
+        The text in whole lines; may run ahead of :meth:`accept` and :meth:`careful`, in another thread:
+        ``rest`` and ``_before`` are its own, ``number`` and ``carried`` are theirs.
+
+        Raises:
+            FileFailed: a line is longer than :data:`MOST_LINE`.
+        """
+        for block in blocks:
+            text = self.take(block)
+            if text:
+                yield self._looked_at(text, is_last=False)
+        yield self._looked_at(self.take(b"", is_last=True), is_last=True)
+
+    def _looked_at(self, text: bytes, *, is_last: bool) -> Cut:
+        block = self.quick(text)
+        self._before += block.ends if block else text.count(LINE_END)
+        return Cut(block.text if block else text, block, is_last)
 
     def take(self, block: bytes, *, is_last: bool = False) -> bytes:
         """
@@ -124,7 +153,7 @@ class Lines:
             return text if text.endswith(LINE_END) or not text else text + LINE_END
         end = block.rfind(LINE_END) + 1
         if not end and len(self.rest) + len(block) > MOST_LINE:
-            raise _too_long(self.number + self.rest.count(LINE_END))
+            raise _too_long(self._before + self.rest.count(LINE_END) + 1)
         text = b"".join((self.rest, memoryview(block)[:end])) if end else b""
         self.rest = block[end:] if end else self.rest + block
         return text
@@ -136,18 +165,23 @@ class Lines:
             # Most likely it was cut inside of a field; then the last quote is the one that opens it.
             end = text.rfind(LINE_END, 0, text.rfind(QUOTE)) + 1
             found = self._all_alike(text[:end]) if end else None
-        return found and replace(found, left=text[len(found.text) :])
+            if found is not None:
+                self.rest = text[end:] + self.rest
+        return found
 
     def accept(self, block: Block) -> None:
         """Goes on behind the records of *block*."""
         self.number += block.ends
-        self.rest = block.left + self.rest
 
     def _all_alike(self, text: bytes) -> Block | None:
         bones = text.translate(None, self._flesh)
         ends = bones.count(LINE_END)
         if QUOTE in bones:
-            bones = self._quoted_part.sub(b"", bones)
+            # What stands between two quotes is left out; a quote within, written twice, ends and begins.
+            parts = bones.split(QUOTE)
+            if len(parts) % 2 == 0:
+                return None
+            bones = b"".join(parts[::2])
         height, odd = divmod(len(bones), len(self._bones))
         if odd or bones != self._bones * height:
             return None
@@ -156,15 +190,15 @@ class Lines:
         return Block(text, height, ends)
 
     def careful(self, text: bytes, *, is_last: bool = False) -> Iterator[Piece]:
-        """The records of *text*, one by one; one that may go on behind it is kept as the rest."""
-        left, at = b"", 0
+        """The records of *text*, one by one; one that may go on behind it is carried to the next."""
+        text, left, at = self.carried + text, b"", 0
         while at < len(text):
             end = text.find(LINE_END, at + CAREFUL) + 1 or len(text)
             part = left + text[at:end]
             at = end
             piece, left = self._one_by_one(_split(part), is_last=is_last and at == len(text))
             yield piece
-        self.rest = left + self.rest
+        self.carried = left
 
     def _one_by_one(self, lines: list[bytes], *, is_last: bool) -> tuple[Piece, bytes]:
         """(the records, what may go on)"""

@@ -49,6 +49,10 @@ def quick(text: pl.Expr, kind: Kind) -> pl.Expr:
         return text.replace_strict(_SPELLINGS, default=None, return_dtype=pl.Boolean)
     if kind.name == "decimal" and kind.style == "plain":
         return _finite(text.cast(pl.Float64, strict=False))
+    if kind.name == "date":
+        return _day(text, kind)
+    if kind.name == "datetime":
+        return _moment(text, kind)
     return patient(text, kind)
 
 
@@ -61,7 +65,7 @@ def patient(text: pl.Expr, kind: Kind) -> pl.Expr:
     if kind.name == "decimal":
         return _decimal(bare, kind)
     if kind.name == "date":
-        return _in_range(bare.str.to_date(kind.format, strict=False))
+        return _day(bare, kind)
     if kind.name == "datetime":
         return _moment(bare, kind)
     if kind.name == "boolean":
@@ -95,11 +99,12 @@ def _finite(value: pl.Expr) -> pl.Expr:
     return pl.when(value.is_finite()).then(value)
 
 
+def _day(bare: pl.Expr, kind: Kind) -> pl.Expr:
+    return _in_range(bare.str.to_date(kind.format, strict=False))
+
+
 def _moment(bare: pl.Expr, kind: Kind) -> pl.Expr:
-    if not _has_zone(kind):
-        return _in_range(bare.str.to_datetime(kind.format, strict=False, time_unit="us"))
-    value = bare.str.to_datetime(kind.format, strict=False, time_unit="us")
-    return _in_range(value)
+    return _in_range(bare.str.to_datetime(kind.format, strict=False, time_unit="us"))
 
 
 def _in_range(value: pl.Expr) -> pl.Expr:

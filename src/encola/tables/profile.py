@@ -10,6 +10,7 @@ Source: Bar-Yossef et al., "Counting distinct elements in a data stream", RANDOM
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 import polars as pl
@@ -28,14 +29,22 @@ class Profile:
 
     def __init__(self, names: Sequence[str], kinds: Sequence[Kind]) -> None:
         self.height = 0
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="profile")
+        self._under_way: Future[None] | None = None
         self._columns = [
             _Column(name, kind, key(number))
             for number, (name, kind) in enumerate(zip(names, kinds, strict=True))
         ]
 
     def add(self, batch: pl.DataFrame) -> None:
-        """Takes the next rows in."""
+        """Takes the next rows in, beside whatever the caller does next."""
         self.height += batch.height
+        # One at a time, and one ahead: the columns are added up by one thread alone.
+        if self._under_way is not None:
+            self._under_way.result()
+        self._under_way = self._beside.submit(self._add, batch)
+
+    def _add(self, batch: pl.DataFrame) -> None:
         queries = [expr for column in self._columns for expr in column.asked()]
         answers = batch.lazy().select(queries).collect(engine="in-memory").row(0, named=True)
         for column in self._columns:
@@ -43,6 +52,9 @@ class Profile:
 
     def columns(self) -> list[dict[str, Any]]:
         """``{name, type, nulls, distinct, min, max, mean}`` each; JSON values."""
+        if self._under_way is not None:
+            self._under_way.result()
+        self._beside.shutdown()
         return [column.shown() for column in self._columns]
 
 

@@ -4,7 +4,8 @@ One file from its bytes to its dataset: what the reading process does.
 1. Look at the beginning: packing, encoding, separator, header, what each column holds.
 2. Go through the text block by block: cut it into records (:mod:`.lines`), read the columns
    (:mod:`.parsing`), put aside what does not fit, take note of the rest (:mod:`.profile`), and
-   hand it to Polars, which writes it while the next block is read.
+   hand it to Polars, which writes it while the next is worked on. The next block is read and cut beside
+   that, in a thread of its own, and so is the profile.
 3. Where a column turns out to hold something else than its beginning promised, begin anew with
    a wider kind: a text is never lost because it came late.
 
@@ -17,7 +18,9 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
@@ -29,8 +32,9 @@ from .dialect import Dialect, find_dialect
 from .encoding import Decoder
 from .failures import FileFailed
 from .kinds import Kind, find_kinds
-from .lines import LINE_END
+from .lines import LINE_END, Cut
 from .parsing import type_of
+from .profile import key
 from .rejected import RejectedFile
 from .sample import SAMPLE, beginning_of, has_records, rows_of, rows_of_windows, text_of
 from .unpacking import Blocks, check_head
@@ -131,13 +135,14 @@ class _Reader:
         schema = {
             name: type_of(kind) for name, kind in zip(self._dialect.columns, run.kinds, strict=True)
         }
+        names = {key(number): name for number, name in enumerate(schema)}
         stopped: list[Exception] = []
 
         def batches(*_: object) -> Iterator[pl.DataFrame]:
             try:
                 for batch in self._batches(run, decoder):
-                    batch.columns = list(schema)
-                    yield batch
+                    # A frame of its own: the profile still looks at the other by its own names.
+                    yield batch.rename(names)
             except Exception as error:  # noqa: BLE001 - raised below
                 # Not through Polars: it would go on writing behind our back, and the error
                 # that comes out of it has lost its class.
@@ -151,10 +156,12 @@ class _Reader:
         return Outcome(found, run.profile.height, self._rejected.count, run.profile.columns())
 
     def _batches(self, run: Batches, decoder: Decoder) -> Iterator[pl.DataFrame]:
-        for text in _without_lines(decoder.utf8(self._blocks), self._dialect.skipped):
-            yield from run.records_of(text)
-            self._tell(self._blocks.read, run.profile.height, self._rejected.count)
-        yield from run.records_of(b"", is_last=True)
+        text = _without_lines(decoder.utf8(self._blocks), self._dialect.skipped)
+        # Closed here, and not whenever it is forgotten: the file is then nobody's but the next pass's.
+        with closing(_ahead(run.cut(text))) as cuts:
+            for cut in cuts:
+                yield from run.records_of(cut)
+                self._tell(self._blocks.read, run.profile.height, self._rejected.count)
         run.check_strays(is_last=True)
         self._check_some(run)
 
@@ -172,6 +179,15 @@ class _Reader:
     def _group_rows(self) -> int:
         length = max(1, len(self._head) // max(1, self._head.count(LINE_END)))
         return max(LEAST_GROUP, min(GROUP_ROWS, GROUP_BYTES // length))
+
+
+def _ahead(cuts: Iterator[Cut]) -> Generator[Cut]:
+    """The same, in turn; the next is read and looked at while one is worked on."""
+    with ThreadPoolExecutor(1, thread_name_prefix="reading") as beside:
+        coming = beside.submit(next, cuts, None)
+        while (cut := coming.result()) is not None:
+            coming = beside.submit(next, cuts, None)
+            yield cut
 
 
 def _without_lines(blocks: Iterator[bytes], skipped: int) -> Iterator[bytes]:
