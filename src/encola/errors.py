@@ -4,7 +4,8 @@ Every error encola raises on purpose.
     EncolaError
     ├── SettingsError           one or more settings are wrong; all are listed
     ├── StoreError
-    │   ├── StoreUnavailable    the store did not answer, or refused the connection
+    │   ├── StoreUnavailable    the store did not answer
+    │   │   └── StoreRefused    user, password or certificate are wrong: trying again changes nothing
     │   ├── StoreFull           out of memory, or ENCOLA_MAX_WAITING reached
     │   └── StoreUnsafe         the server would lose data (eviction, no append-only file, …)
     ├── NothingRuns             no REDIS_URL and no running `encola up` in the data folder
@@ -79,6 +80,10 @@ class StoreUnavailable(StoreError):
     """The store did not answer. Nothing was queued; try again in a moment."""
 
     code = "store_unavailable"
+
+
+class StoreRefused(StoreUnavailable):
+    """The server of REDIS_URL and this program do not accept each other: user, password or certificate."""
 
 
 class StoreFull(StoreError):

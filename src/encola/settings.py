@@ -12,6 +12,7 @@ import functools
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -24,6 +25,8 @@ from .timing import Cron, zone
 
 CommaList = Annotated[tuple[str, ...], NoDecode]
 
+#: Files that REDIS_URL may name, for TLS.
+FILE_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 #: Schemes that redis-py or Kombu know, as a user writes them in REDIS_URL.
 REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+socket", "sentinel")
 
@@ -166,6 +169,9 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"expected an address that starts with one of {', '.join(s + '://' for s in REDIS_SCHEMES)}"
             )
+        for name, path in parse_qsl(value.partition("?")[2]):
+            if name in FILE_OPTIONS and not Path(path).is_file():
+                raise ValueError(f"{name} names a file that is not there: {path}")
         return value
 
     @field_validator("smtp_url")

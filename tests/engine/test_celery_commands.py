@@ -255,3 +255,43 @@ def test_a_log_level_on_the_command_line_goes_before_the_setting(
 def is_known(bench: Bench, name: str) -> bool:
     workers = bench.client.zrange(bench.keys.named("workers"), 0, -1)
     return any(worker.decode().startswith(name) for worker in workers)
+
+
+@pytest.mark.parametrize("worker", ["celery", "encola"])
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        (
+            ("ENCOLA_TASK_MODULES", "nowhere"),
+            "ENCOLA_TASK_MODULES=nowhere: expected the name of a module that can be imported",
+        ),
+        (("ENCOLA_PORT", "many"), "ENCOLA_PORT=many: Input should be a valid integer"),
+        (
+            ("ENCOLA_QUEUES", "encola:events"),
+            "'encola:events' cannot be the name of a queue: encola keeps 'encola:events' for itself.",
+        ),
+    ],
+)
+def test_a_worker_with_a_wrong_setting_says_so_in_a_sentence(
+    bench: Bench, worker: str, setting: tuple[str, str], expected: str
+) -> None:
+    """Whichever command starts it: no traceback, and the exit code of a wrong use."""
+    name, value = setting
+    command = ["celery", "-A", "encola.engine", "worker", "-c", "1"]
+    if worker == "encola":
+        command = ["encola", "worker"]
+    elif name == "ENCOLA_QUEUES":
+        command += ["-Q", value]
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        env=bench.env() | {name: value},
+        cwd=bench.folder,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert expected in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert 2 == done.returncode

@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
-import urllib.parse
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,14 @@ from click.core import ParameterSource
 from kombu import Exchange, Queue
 
 from ..embedded.runfile import resolve_redis_url
-from ..errors import NothingRuns, SettingsError
+from ..errors import EncolaError, NothingRuns, SettingsError
 from ..logs import configure_logging
 from ..settings import Settings, get_settings
+from ..store.connection import one_address
 from ..task import TaskType, task_types
 from . import control as _control
 from . import envelope, transport
+from .mistakes import is_command, refuse, speak_plainly
 from .task import Task, as_encola_task, as_limit, celery_function
 from .worker import LeaseStep
 
@@ -144,10 +145,7 @@ def broker_address(settings: Settings) -> tuple[str, dict[str, Any]]:
         url = resolve_redis_url(settings)
     except NothingRuns:
         return NOWHERE, options
-    if url.startswith("sentinel://"):
-        query = urllib.parse.parse_qs(urllib.parse.urlsplit(url.split(";")[-1]).query)
-        options["master_name"] = query.get("master_name", ["mymaster"])[0]
-    return f"{transport.SCHEME}+{url}", options
+    return f"{transport.SCHEME}+{one_address(url)}", options
 
 
 def _limit(value: float | str) -> float | None:
@@ -192,6 +190,16 @@ def add_task_type(app: Celery, task_type: TaskType, alias: str | None = None) ->
 @import_modules.connect
 def import_task_modules(**_: Any) -> None:
     """Imports our tasks and the modules of ENCOLA_TASK_MODULES, and registers what they declare."""
+    try:
+        _import_task_modules()
+    except EncolaError as error:
+        # Celery logs whatever a receiver of its signal raises, with the traceback, and raises it again.
+        if is_command():
+            refuse(error)
+        raise
+
+
+def _import_task_modules() -> None:
     importlib.import_module("encola.tasks")
     told = _receivers() if celery_app.configured else None
     for name in get_settings().task_modules:
@@ -224,6 +232,7 @@ def _receivers() -> list[Any]:
     return receivers
 
 
+speak_plainly()
 celery_app = make_app()
 
 

@@ -32,11 +32,12 @@ from kombu.utils.url import maybe_sanitize_url
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, OutOfMemoryError
 from redis.retry import Retry
+from redis.sentinel import SentinelManagedConnection
 
 from ..errors import StoreError
 from ..settings import get_settings
 from ..store import Keys, Verbs, run
-from ..store.connection import SOCKET_TIMEOUT, plain_url
+from ..store.connection import SOCKET_TIMEOUT, plain_url, read_sentinels, sentinel_pool
 from ..store.scripts import Claimed, NextDelivery, decode_claim
 from .envelope import delivery, new_task, read_tag, token_of_running
 from .lease import Lease
@@ -367,15 +368,33 @@ class Channel(kombu_redis.Channel):
 
     # --- connections ----------------------------------------------------------
 
+    def _get_pool(self, asynchronous: bool = False) -> Any:
+        url = self.connection.client.hostname
+        if not url.startswith("sentinel://"):
+            return super()._get_pool(asynchronous)
+        database = read_sentinels(url).login["db"]
+        self.keyprefix_fanout: str = self.keyprefix_fanout.format(db=database)
+        kind: Any = SentinelManagedConnection
+        return sentinel_pool(
+            url, self._over_network(), self._telling(kind) if asynchronous else kind
+        )
+
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
         """redis-py's own reading of the address, so that whatever it knows works here."""
-        options = self.connection.client.transport_options
-        url = options.get("encola_url") or self.connection.client.hostname
-        if url.startswith("sentinel://"):
-            return dict(super()._connparams(asynchronous))
-        params: dict[str, Any] = redis.connection.parse_url(plain_url(url))
+        params: dict[str, Any] = redis.connection.parse_url(
+            plain_url(self.connection.client.hostname)
+        )
         connection_class = params.pop("connection_class", redis.Connection)
-        params |= {
+        is_socket = connection_class is redis.UnixDomainSocketConnection
+        params |= self._options() if is_socket else self._over_network()
+        params.setdefault("db", 0)
+        params["connection_class"] = (
+            self._telling(connection_class) if asynchronous else connection_class
+        )
+        return params
+
+    def _options(self) -> dict[str, Any]:
+        return {
             "socket_timeout": self.socket_timeout,
             "health_check_interval": self.health_check_interval,
             # A command repeated blindly can happen twice.
@@ -383,24 +402,24 @@ class Channel(kombu_redis.Channel):
             "protocol": 2,
             "client_name": self.client_name or "encola-transport",
         }
-        if connection_class is not redis.UnixDomainSocketConnection:
-            params |= {
-                "socket_connect_timeout": self.socket_connect_timeout,
-                "socket_keepalive": self.socket_keepalive,
-            }
-        params.setdefault("db", 0)
+
+    def _over_network(self) -> dict[str, Any]:
+        return self._options() | {
+            "socket_connect_timeout": self.socket_connect_timeout,
+            "socket_keepalive": self.socket_keepalive,
+        }
+
+    def _telling(self, connection_class: Any) -> Any:
+        """*connection_class*, which tells the poller when its socket goes, as Kombu's own does."""
         channel = self
 
-        class Connection(connection_class):  # type: ignore[misc, valid-type]
-            """Tells the poller when its socket goes, as Kombu's own does."""
-
+        class Connection(connection_class):
             def disconnect(self, *args: Any, **kwargs: Any) -> None:
                 super().disconnect(*args, **kwargs)
                 if channel._registered:
                     channel._on_connection_disconnect(self)
 
-        params["connection_class"] = Connection if asynchronous else connection_class
-        return params
+        return Connection
 
 
 class AddingOnce:

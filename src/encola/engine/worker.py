@@ -30,11 +30,12 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer.tasks import Tasks
 
 from .. import tasklog
-from ..errors import StoreError, StoreUnsafe
+from ..errors import StoreError, StoreRefused, StoreUnavailable, StoreUnsafe
 from ..settings import Settings, get_settings
 from ..store import connect
 from ..store.safety import check_server
 from .lease import KILL_AFTER_SECONDS, Lease
+from .mistakes import NO_SERVER, this_is_a_worker
 from .session import current_session
 from .transport import Channel, Transport
 
@@ -78,7 +79,7 @@ class LeaseStep(bootsteps.StartStopStep):
         # For pools that run tasks in this very process; children listen for themselves.
         tasklog.install(streams=True)
         lease: Lease = worker.encola_lease
-        lease.register()
+        _register(lease)
         lease.watch()
         inbox = Inbox(lease, worker)
         threading.Thread(target=inbox.run, name="encola-inbox", daemon=True).start()
@@ -139,6 +140,25 @@ def forget_cancelled(timer: Any) -> None:
     """
     timer._queue[:] = [event for event in timer._queue if not event.entry.cancelled]
     heapq.heapify(timer._queue)
+
+
+def _register(lease: Lease) -> None:
+    """Registers; where the server is away, once it is back. What it refuses for good ends the worker."""
+    said = False
+    while True:
+        try:
+            lease.register()
+        except StoreRefused as error:
+            logger.critical("%s", error)
+            raise SystemExit(NO_SERVER) from None
+        except StoreUnavailable as error:
+            if not said:
+                logger.warning("%s Waiting for the server.", error)
+            said = True
+            time.sleep(TICK_SECONDS)
+            worker_state.maybe_shutdown()
+        else:
+            return
 
 
 def hush(worker: Any) -> None:
@@ -365,11 +385,12 @@ def run_worker(
     """
     from .app import celery_app  # the app names this module
 
+    this_is_a_worker()
     try:
         for warning in check_server(current_session().client, settings.durability):
             logger.warning("%s", warning)
     except (StoreError, redis.RedisError) as error:
-        if isinstance(error, StoreUnsafe):
+        if isinstance(error, (StoreUnsafe, StoreRefused)):
             raise
         # It may be on its way up; the consumer waits for it.
         logger.warning("The server could not be checked yet: %s", error)

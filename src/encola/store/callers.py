@@ -9,6 +9,7 @@ because a call answered with NOSCRIPT has done nothing.
 from __future__ import annotations
 
 import contextlib
+import ssl
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ import redis.asyncio
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
+    NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     RedisError,
@@ -24,8 +26,9 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.sentinel import MasterNotFoundError
 
-from ..errors import StoreError, StoreFull, StoreUnavailable
+from ..errors import StoreError, StoreFull, StoreRefused, StoreUnavailable
 from .scripts import Call
 
 R = TypeVar("R")
@@ -131,11 +134,44 @@ def translate(error: BaseException) -> StoreError:
             "The store is out of memory. Nothing was queued; raise maxmemory, or prune records."
         )
     if isinstance(error, AuthenticationError):
-        return StoreUnavailable("The store refused the user name or password of REDIS_URL.")
+        return StoreRefused(
+            "The server refused the user name or password in REDIS_URL. They stand before its `@`, parted "
+            "by a colon; what is no letter or digit is percent-encoded."
+        )
+    if isinstance(error, NoPermissionError):
+        return StoreRefused(
+            f"The server does not let the user in REDIS_URL do what is needed: {error}. "
+            "Give it all commands, keys and channels (`+@all ~* &*`)."
+        )
+    if isinstance(error, MasterNotFoundError):
+        return StoreUnavailable(f"The Sentinels in REDIS_URL know no primary: {error}.")
+    if words := _tls_words(error):
+        return StoreRefused(words)
     if isinstance(error, BusyLoadingError):
         return StoreUnavailable("The store is loading its data. Try again in a moment.")
+    if isinstance(error.__cause__ or error.__context__, TimeoutError) and "handshake" in str(
+        error.__cause__ or error.__context__
+    ):
+        return StoreUnavailable(
+            "The server in REDIS_URL does not answer in TLS. Is it its TLS port? Without TLS: redis://"
+        )
     if isinstance(error, (RedisConnectionError, RedisTimeoutError, OSError)):
         return StoreUnavailable()
     if isinstance(error, ResponseError):
         return StoreError(f"The store refused a command: {error}")
     return StoreUnavailable()
+
+
+def _tls_words(error: BaseException) -> str | None:
+    """Why TLS failed, in words that say what to do; None where it did not."""
+    seen: BaseException | None = error
+    for _ in range(10):
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            return (
+                f"The certificate of the server in REDIS_URL is not trusted: {seen.verify_message}. "
+                "Name the file of its authority: rediss://…?ssl_ca_certs=/path/to/ca.crt"
+            )
+        if isinstance(seen, ssl.SSLError):
+            return f"The server in REDIS_URL and this program cannot agree on TLS: {seen.reason or seen}."
+        seen = seen and (seen.__cause__ or seen.__context__)
+    return None

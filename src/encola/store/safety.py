@@ -17,7 +17,9 @@ from typing import Any, cast
 import redis
 from redis.exceptions import NoPermissionError
 
-from encola.errors import StoreUnavailable, StoreUnsafe
+from encola.errors import StoreRefused, StoreUnavailable, StoreUnsafe
+
+from .callers import translate
 
 LOWEST_VERSION = (7, 0)
 """Functions and flags that our scripts use."""
@@ -43,6 +45,9 @@ def check_server(client: redis.Redis, durability: str) -> list[str]:
     except NoPermissionError:
         return [NOT_CHECKED]
     except redis.RedisError as error:
+        refused = translate(error)
+        if isinstance(refused, StoreRefused):
+            raise refused from error
         raise StoreUnavailable(f"The server in REDIS_URL did not answer: {error}") from error
     return check_info(info, durability)
 
