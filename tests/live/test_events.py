@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import threading
@@ -258,8 +259,16 @@ def test_one_that_does_not_read_holds_up_nobody(bench: Bench, api: Api, listen: 
 
     with slow:
         wait_until(is_cut, description="the slow one is cut off", timeout=90)
+        slow.settimeout(20)
+        received = b""
+        with contextlib.suppress(ConnectionResetError):
+            while more := slow.recv(1_000_000):
+                received += more
 
     assert b"text/event-stream" in head
+    # Without a farewell, nor a complaint of the server that it is missing.
+    assert not received.endswith(b"0\r\n\r\n")
+    assert "ERROR" not in api.log_path.read_text()
     assert longest < 5
     assert quick.ids() == stored(bench)[-sent:]
 

@@ -22,12 +22,15 @@ from starlette.types import Receive, Scope, Send
 from ..errors import EncolaError
 from ..store.events import Order, write_order
 from .fanout import Told
+from .server import cut_of
 from .subscription import Portion, Subscription
 
 logger = logging.getLogger(__name__)
 
 #: After this a browser comes back (ms).
 RETRY_MS: Final = 2_000
+#: A connection that is cut is gone at once; this is for a busy loop.
+FAREWELL_SECONDS: Final = 1.0
 HEARTBEAT: Final = b": heartbeat\n"
 HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -72,9 +75,18 @@ class EventStream(Response):
             if not self.subscription.is_slow:
                 raise
             logger.info("A listener did not take its events for too long and was cut off.")
+            await self._cut(scope, gone)
         finally:
             self.subscription.close()
             gone.cancel()
+
+    async def _cut(self, scope: Scope, gone: asyncio.Future[None]) -> None:
+        """Ends the connection without a farewell, which would not be taken either."""
+        cut = cut_of(scope)
+        if cut is not None:
+            cut()
+            # Once the server knows, it expects no end of this answer any more.
+            await asyncio.wait([gone], timeout=FAREWELL_SECONDS)
 
     async def _send_all(self, send: Send) -> None:
         subscription, clock = self.subscription, asyncio.get_running_loop().time

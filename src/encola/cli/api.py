@@ -44,6 +44,7 @@ def _serve(settings: Settings) -> None:
     import uvicorn
 
     from encola.api.fanout import Fanout
+    from encola.api.server import Connection
     from encola.embedded.supervisor import check_port_free
     from encola.loops import of_this_loop
 
@@ -61,7 +62,7 @@ def _serve(settings: Settings) -> None:
             host=settings.host,
             port=settings.port,
             loop="uvloop",
-            http="httptools",
+            http=Connection,
             access_log=False,  # a task's record tells more, and costs no line a request
             log_config=None,  # ours
             server_header=False,
