@@ -151,6 +151,28 @@ def test_who_submitted_is_told_of_the_end_wherever_they_are(opened: Open, servic
     expect(page.locator(".notice-error", has_text="Falló: refuse")).to_be_visible()
 
 
+def test_a_hidden_page_tells_by_a_notification(opened: Open, service: Service) -> None:
+    """Where it was allowed; and the tab keeps its line until the task has ended."""
+    page = opened("/#/new?type=resize_photos")
+    page.evaluate(
+        """() => {
+            globalThis.shown = [];
+            globalThis.Notification = class extends EventTarget {
+                static permission = 'granted';
+                constructor(title, {body}) { super(); shown.push(body); }
+            };
+        }"""
+    )
+    page.get_by_label("Album").fill("Verano")
+    page.get_by_role("button", name="Crear Tarea").click()
+    page.wait_for_url("**/#/task/*")
+    page.evaluate("Object.defineProperty(document, 'hidden', {value: true})")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+    wait_until(lambda: page.evaluate("shown.length"), description="a notification is shown")
+    assert ["Completada: resize_photos"] == page.evaluate("shown")
+
+
 def test_a_flood_does_not_hold_up_the_page(opened: Open, service: Service) -> None:
     """Hundreds of changes a second, and the frames keep coming."""
     page = listening(opened, "/#/tasks")

@@ -99,6 +99,7 @@ def test_schemas_become_fields(call: Call) -> None:
             "file_path": {"type": "string"},
             "body": {"type": "string"},
             "mixed": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+            "either": {"anyOf": [{"type": "object"}, {"type": "integer"}]},
         },
         "required": ["size"],
     }
@@ -110,7 +111,7 @@ def test_schemas_become_fields(call: Call) -> None:
 
     assert [
         ["size", "choice", True], ["born", "date", False], ["parts", "list", False], ["deep", "json", False],
-        ["file_path", "file", False], ["body", "long", False], ["mixed", "json", False],
+        ["file_path", "file", False], ["body", "long", False], ["mixed", "wordOrNumber", False], ["either", "json", False],
     ] == kinds  # fmt: skip
 
 

@@ -65,6 +65,18 @@ def test_copy_as_curl_gives_a_line_that_a_shell_takes(opened: Open, service: Ser
     assert nasty == json.loads(words[-1])["input"]
 
 
+def test_a_result_is_saved_as_it_is(opened: Open, service: Service) -> None:
+    """As a JSON file named for the task."""
+    task_id = service.submit("charge", {"order_id": 12, "cents": 34})
+    service.wait_for(task_id, "SUCCESS")
+    page = opened(f"/#/task/{task_id}")
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Descargar el resultado").click()
+
+    assert f"{task_id}.json" == saved.value.suggested_filename
+    assert {"order_id": 12, "charged": 34} == json.loads(saved.value.path().read_text())
+
+
 def test_an_unknown_task_is_said_to_be_unknown(opened: Open) -> None:
     """No empty shell of a task."""
     page = opened("/#/task/never-accepted")

@@ -45,17 +45,17 @@ def test_a_view_can_be_sent_to_a_colleague(opened: Open, service: Service) -> No
 
 
 def test_a_pasted_id_opens_the_task(opened: Open, service: Service) -> None:
-    """Whatever the filter shows; an unknown id is said to be unknown."""
+    """Whatever the filter shows; what is no id of a task, nor its beginning, finds nothing."""
     task_id = service.submit("charge", {"order_id": 3, "cents": 100})
     page = opened("/#/tasks?state=REVOKED")
-    search = page.get_by_label("Abrir por id")
+    search = page.get_by_label("Id, o su comienzo")
     search.fill(task_id)
     search.press("Enter")
     expect(page.locator(".side-panel")).to_contain_text(task_id)
 
     search.fill("no-such-task")
     search.press("Enter")
-    expect(page.locator(".notice-error")).to_contain_text("Tarea no encontrada")
+    expect(page.locator(".list-body")).to_contain_text("Ninguna tarea coincide")
 
 
 def test_escape_closes_the_task_and_gives_the_focus_back(opened: Open, service: Service) -> None:
@@ -84,12 +84,42 @@ def test_two_failed_tasks_are_run_again_together(opened: Open, service: Service)
     expect(page.get_by_role("heading", name="¿Reintentar 2 tareas?")).to_be_visible()
     page.get_by_role("button", name="Sí, reintentar").click()
 
-    expect(page.locator(".notice")).to_contain_text("2 tareas vuelven a la cola")
+    expect(page.locator(".notice").first).to_contain_text("Reintentando 2 tareas")
     for task_id in ids:
         wait_until(
             lambda each=task_id: len(service.get(f"/tasks/{each}")["attempts"]) == 2,
             description="it ran a second time",
         )
+
+
+def test_all_that_match_are_cancelled_not_only_those_in_sight(
+    opened: Open, service: Service
+) -> None:
+    """70 match, 50 are shown; one press, one question with the number, one task that does it."""
+    ids = service.submit_many(70, user_id="sweep", countdown=3600)
+    page = opened("/#/tasks?user_id=sweep")
+    expect(page.locator("tr.row")).to_have_count(50)
+    page.get_by_label("Seleccionar todas las que se ven").check()
+    page.get_by_role("button", name="Seleccionar todas las que coinciden").click()
+    page.locator(".bulk").get_by_role("button", name="Cancelar").click()
+    expect(page.get_by_role("heading", name="¿Cancelar 70 tareas?")).to_be_visible()
+    page.get_by_role("button", name="Sí, cancelar").click()
+
+    for task_id in (ids[0], ids[-1]):
+        service.wait_for(task_id, "REVOKED")
+    expect(page.locator(".notice", has_text="Completada: Cancelar varias")).to_be_visible()
+
+
+def test_a_beginning_of_an_id_narrows_the_list(opened: Open, service: Service) -> None:
+    """Enter on what is no whole id."""
+    task_id = service.submit("charge", {"order_id": 77, "cents": 1})
+    page = opened("/#/tasks")
+    search = page.get_by_label("Id, o su comienzo")
+    search.fill(task_id[:-3])
+    search.press("Enter")
+
+    expect(page.locator("tr.row")).to_have_count(1)
+    assert f"search={task_id[:-3]}" in page.url
 
 
 def test_an_empty_filter_says_so(opened: Open) -> None:

@@ -11,6 +11,7 @@ import { startLive } from './live.js';
 import { startRouter } from './router.js';
 import { makeShell } from './shell.js';
 import { startWatching } from './watch.js';
+import { files } from './screens/files.js';
 import { home } from './screens/home.js';
 import { newTask } from './screens/new.js';
 import { task } from './screens/task.js';
@@ -22,7 +23,7 @@ import { schedules } from './screens/schedules.js';
 import { workers } from './screens/workers.js';
 
 /** First part of the address -> screen. The order is that of the navigation. */
-const SCREENS = { home, tasks, task, new: newTask, queues, workers, schedules, reports, mailbox };
+const SCREENS = { home, tasks, task, new: newTask, queues, workers, schedules, files, reports, mailbox };
 
 document.documentElement.lang = language();
 const shell = makeShell(document.getElementById('app'));

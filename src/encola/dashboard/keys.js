@@ -7,7 +7,7 @@ import { recall, remember } from './prefs.js';
 import { go, link } from './router.js';
 
 /** Pressed after `g`: where to go. */
-const PLACES = { h: 'home', t: 'tasks', n: 'new', q: 'queues', w: 'workers', s: 'schedules', r: 'reports', m: 'mailbox' };
+const PLACES = { h: 'home', t: 'tasks', n: 'new', q: 'queues', w: 'workers', s: 'schedules', f: 'files', r: 'reports', m: 'mailbox' };
 
 const singleKeys = () => recall('keys') !== 'off';
 

@@ -6,6 +6,7 @@ export const NAVIGATION = [
   ['queues', ['queues']],
   ['workers', ['workers']],
   ['schedules', ['schedules']],
+  ['files', ['files']],
   ['reports', ['reports']],
   ['mailbox', ['mailbox']],
 ];

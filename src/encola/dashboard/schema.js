@@ -22,7 +22,7 @@ export function resolve(schema, root) {
 }
 
 /**
- * @returns {'choice'|'switch'|'whole'|'number'|'email'|'date'|'datetime'|'time'|'file'|'long'|'text'|'list'|'json'}
+ * @returns {'choice'|'switch'|'whole'|'number'|'wordOrNumber'|'email'|'date'|'datetime'|'time'|'file'|'long'|'text'|'list'|'json'}
  */
 export function kindOf(name, schema) {
   if (schema.enum || schema.const !== undefined) return 'choice';
@@ -30,10 +30,14 @@ export function kindOf(name, schema) {
   if (schema.type === 'integer') return 'whole';
   if (schema.type === 'number') return 'number';
   if (schema.type === 'string') return textKind(name, schema);
+  if (isWordOrNumber(schema)) return 'wordOrNumber';
   const items = schema.items ?? {};
   if (schema.type === 'array' && items.type === 'string') return 'list';
   return 'json';
 }
+
+/** A text or a whole number, such as an id that is a number here and a name there. */
+const isWordOrNumber = ({ anyOf }) => anyOf?.length === 2 && ['string', 'integer'].every((type) => anyOf.some((each) => each.type === type));
 
 const FORMATS = { email: 'email', date: 'date', 'date-time': 'datetime', time: 'time' };
 

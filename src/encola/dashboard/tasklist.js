@@ -4,13 +4,15 @@
  * A row never moves by itself: what is new gathers as a number until it is asked for.
  */
 import { get } from './api.js';
-import { filterPart, fits } from './filter.js';
+import { apiFilter, fits } from './filter.js';
 import { listen } from './live.js';
 import { FINISHED } from './states.js';
 
 const PAGE = 50;
 /** Rows at most; the page stays quick, and nobody reads further than by a filter. */
 const MOST = 500;
+/** Pages without a row that are passed over at once: a search looks through so many ids a page, and may find none among them. */
+const EMPTY_PAGES = 5;
 
 /** @param {() => void} changed called after every change, at most once a frame */
 export function taskList(changed) {
@@ -24,12 +26,18 @@ export function taskList(changed) {
     const mine = new AbortController();
     asked = mine;
     try {
-      return await get('/tasks', { ...filterPart(query), limit: PAGE, cursor }, { signal: mine.signal });
+      return await get('/tasks', { ...apiFilter(query), limit: PAGE, cursor }, { signal: mine.signal });
     } catch (error) {
       if (error.name !== 'AbortError') Object.assign(list, { error, loading: false });
       changed();
       return null;
     }
+  };
+
+  const askOn = async (cursor) => {
+    let page = await ask(cursor);
+    for (let empty = 1; page?.next_cursor && !page.items.length && empty < EMPTY_PAGES; empty += 1) page = await ask(page.next_cursor);
+    return page;
   };
 
   const put = (items, next) => {
@@ -40,14 +48,14 @@ export function taskList(changed) {
 
   list.load = async (wanted = query) => {
     query = wanted;
-    const page = await ask();
+    const page = await askOn();
     if (!page) return;
     list.fresh.clear();
     put(page.items, page.next_cursor);
   };
 
   list.more = async () => {
-    const page = list.next && (await ask(list.next));
+    const page = list.next && (await askOn(list.next));
     if (!page) return;
     const known = page.items.filter((task) => !byId.has(task.task_id));
     const items = [...list.items, ...known].slice(0, MOST);

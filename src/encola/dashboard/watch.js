@@ -2,6 +2,7 @@
  * Tells who submitted a task from this page how it ended: by a notice, and by a notification of
  * the browser where that was allowed and the page is not being looked at.
  */
+import { get, taskPath } from './api.js';
 import { h } from './dom.js';
 import { icon } from './icons.js';
 import { t } from './i18n.js';
@@ -16,10 +17,18 @@ const watched = new Map();
 /** Wants to hear of the end of *id*. */
 export function watch(id, type) {
   watched.set(id, type);
+  look(id);
+}
+
+/** It may have ended before the answer to its submit was here, or among events that were missed. */
+async function look(id) {
+  const task = await get(taskPath(id)).catch(() => null);
+  if (task && watched.has(id) && isFinished(task.state)) ended(task);
 }
 
 export function startWatching() {
   keepWhile(() => watched.size > 0);
+  listen('reload', () => [...watched.keys()].forEach(look));
   listen('events', (events) => {
     for (const event of events) {
       if (watched.has(event.task_id) && isFinished(event.state)) ended(event);

@@ -15,13 +15,11 @@ export const en = {
 
   'banner.noWorker': 'No worker is running: tasks are accepted, and wait. Start one with “encola worker”.',
 
-  'bulk.cancel.done': { one: '{number} task cancelled', other: '{number} tasks cancelled' },
   'bulk.cancel.none': 'None of the selected tasks can be cancelled: they have ended.',
   'bulk.cancel.question': 'Those that are running are stopped. This cannot be undone.',
   'bulk.cancel.started': { one: 'Cancelling {number} task', other: 'Cancelling {number} tasks' },
   'bulk.cancel.title': { one: 'Cancel {number} task?', other: 'Cancel {number} tasks?' },
   'bulk.cancel.yes': 'Yes, cancel',
-  'bulk.retry.done': { one: '{number} task is queued again', other: '{number} tasks are queued again' },
   'bulk.retry.none': 'None of the selected tasks has ended yet.',
   'bulk.retry.question': 'They run again with the same input, each as a new attempt.',
   'bulk.retry.started': { one: 'Retrying {number} task', other: 'Retrying {number} tasks' },
@@ -139,10 +137,16 @@ export const en = {
   'file.uploaded': '{name} uploaded ({size})',
   'file.uploading': 'Uploading {name}…',
 
+  'files.none': 'There are no files',
+  'files.noneText': 'Drop a CSV or TSV above: it is sent, and can be processed.',
+  'files.process': 'Process',
+  'files.remove': 'Delete the file',
+  'files.subtitle': 'What was sent, newest first',
+
   'filter.age': 'Any time',
   'filter.all': 'All',
   'filter.clear': 'Clear the filters',
-  'filter.id': 'Open by id',
+  'filter.id': 'Id, or its beginning',
   'filter.queue': 'All queues',
   'filter.state': 'State',
   'filter.type': 'All types',
@@ -227,6 +231,7 @@ export const en = {
   'mail.view': 'How to show it',
 
   'nav.docs': 'API',
+  'nav.files': 'Files',
   'nav.home': 'Overview',
   'nav.label': 'Screens',
   'nav.mailbox': 'Mailbox',
@@ -368,6 +373,7 @@ export const en = {
 
   'task.crumbs': 'Where you are',
   'task.download': 'Download',
+  'task.downloadResult': 'Download the result',
   'task.error': 'Error',
   'task.facts': 'Facts',
   'task.heading': 'Task {id}',
@@ -378,10 +384,12 @@ export const en = {
   'task.traceback': 'Traceback',
 
   'tasks.fresh': { one: '{number} new', other: '{number} new' },
+  'tasks.further': 'Search further back',
   'tasks.loading': 'Loading tasks...',
   'tasks.more': 'Load older ones',
   'tasks.noMatch': 'No task matches these filters',
   'tasks.none': 'There are no tasks',
+  'tasks.noneYet': 'None so far',
   'tasks.title': 'Tasks',
 
   'theme.dark': 'Theme: dark',

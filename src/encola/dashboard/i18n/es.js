@@ -15,13 +15,11 @@ export const es = {
 
   'banner.noWorker': 'No hay ningún worker en marcha: las tareas se aceptan y esperan. Arranca uno con «encola worker».',
 
-  'bulk.cancel.done': { one: '{number} tarea cancelada', other: '{number} tareas canceladas' },
   'bulk.cancel.none': 'Ninguna de las seleccionadas se puede cancelar: ya han terminado.',
   'bulk.cancel.question': 'Las que se están ejecutando se detienen. No se puede deshacer.',
   'bulk.cancel.started': { one: 'Cancelando {number} tarea', other: 'Cancelando {number} tareas' },
   'bulk.cancel.title': { one: '¿Cancelar {number} tarea?', other: '¿Cancelar {number} tareas?' },
   'bulk.cancel.yes': 'Sí, cancelar',
-  'bulk.retry.done': { one: '{number} tarea vuelve a la cola', other: '{number} tareas vuelven a la cola' },
   'bulk.retry.none': 'Ninguna de las seleccionadas ha terminado todavía.',
   'bulk.retry.question': 'Se ejecutan otra vez con los mismos datos, cada una como un intento nuevo.',
   'bulk.retry.started': { one: 'Reintentando {number} tarea', other: 'Reintentando {number} tareas' },
@@ -139,10 +137,16 @@ export const es = {
   'file.uploaded': '{name} subido ({size})',
   'file.uploading': 'Subiendo {name}…',
 
+  'files.none': 'No hay archivos',
+  'files.noneText': 'Suelta arriba un CSV o TSV: se sube y se puede procesar.',
+  'files.process': 'Procesar',
+  'files.remove': 'Borrar el archivo',
+  'files.subtitle': 'Lo subido, lo más nuevo primero',
+
   'filter.age': 'Cualquier fecha',
   'filter.all': 'Todas',
   'filter.clear': 'Quitar los filtros',
-  'filter.id': 'Abrir por id',
+  'filter.id': 'Id, o su comienzo',
   'filter.queue': 'Todas las colas',
   'filter.state': 'Estado',
   'filter.type': 'Todos los tipos',
@@ -227,6 +231,7 @@ export const es = {
   'mail.view': 'Cómo mostrarlo',
 
   'nav.docs': 'API',
+  'nav.files': 'Archivos',
   'nav.home': 'Resumen',
   'nav.label': 'Pantallas',
   'nav.mailbox': 'Buzón',
@@ -368,6 +373,7 @@ export const es = {
 
   'task.crumbs': 'Dónde estás',
   'task.download': 'Descargar',
+  'task.downloadResult': 'Descargar el resultado',
   'task.error': 'Error',
   'task.facts': 'Datos',
   'task.heading': 'Tarea {id}',
@@ -378,10 +384,12 @@ export const es = {
   'task.traceback': 'Traza del error',
 
   'tasks.fresh': { one: '{number} nueva', other: '{number} nuevas' },
+  'tasks.further': 'Buscar más atrás',
   'tasks.loading': 'Cargando tareas...',
   'tasks.more': 'Cargar más antiguas',
   'tasks.noMatch': 'Ninguna tarea coincide con estos filtros',
   'tasks.none': 'No hay tareas',
+  'tasks.noneYet': 'Ninguna hasta aquí',
   'tasks.title': 'Tareas',
 
   'theme.dark': 'Tema: oscuro',

@@ -98,6 +98,7 @@ function switchControl(schema, { id }) {
 
 const MAKERS = {
   text: plain('text', (text) => text),
+  wordOrNumber: plain('text', (text) => (/^-?\d{1,15}$/.test(text) ? Number(text) : text)),
   email: plain('email', (text) => text),
   date: plain('date', (text) => text),
   time: plain('time', (text) => text),

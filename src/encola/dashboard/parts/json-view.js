@@ -4,6 +4,12 @@ import { h, ownPath } from '../dom.js';
 /** Above this many characters it is plain text: a span a value would be slow. */
 const COLOURED = 20_000;
 
+/** Where a file of the data folder is read: `data://datasets/7/x.parquet` is `/files/datasets/7/x.parquet`. */
+export function filePath(uri) {
+  const found = /^data:\/\/((?:uploads|datasets|rejected)\/.+)$/.exec(String(uri ?? ''));
+  return found && ownPath(`/files/${found[1].split('/').map(encodeURIComponent).join('/')}`);
+}
+
 export function jsonView(value, label) {
   const text = JSON.stringify(value, null, 2) ?? 'null';
   const parts = text.length > COLOURED ? [text] : coloured(text);
@@ -24,8 +30,9 @@ function coloured(text) {
 function piece(token, colon) {
   if (colon) return h('span', { class: 'json-key', text: token });
   if (!token.startsWith('"')) return h('span', { class: 'json-number', text: token });
-  const path = ownPath(plain(token));
-  if (path?.startsWith('/reports/')) return h('a', { class: 'json-string', href: path, text: token });
+  const text = plain(token);
+  const path = filePath(text) ?? ownPath(text);
+  if (/^\/(reports|files)\//.test(path)) return h('a', { class: 'json-string', href: path, text: token });
   return h('span', { class: 'json-string', text: token });
 }
 

@@ -5,6 +5,7 @@ import { short } from '../format.js';
 import { icon } from '../icons.js';
 import { t } from '../i18n.js';
 import { notifyError } from '../notices.js';
+import { AGES } from '../filter.js';
 import { change } from '../router.js';
 import { STATES } from '../states.js';
 import { taskTypes, typeName } from '../types.js';
@@ -15,9 +16,11 @@ export function taskFilters() {
   const type = select('type', t('filter.type'));
   const queue = select('queue', t('filter.queue'));
   const user = h('input', { class: 'input', type: 'search', placeholder: t('filter.user'), 'aria-label': t('filter.user'), on: { change: () => change({ user_id: user.value.trim() || null, task: null }) } });
-  const id = h('input', { class: 'input mono', type: 'search', placeholder: t('filter.id'), 'aria-label': t('filter.id') });
+  const age = select('age', t('filter.age'));
+  const id = h('input', { class: 'input mono', type: 'search', placeholder: t('filter.id'), 'aria-label': t('filter.id'), on: { search: () => id.value || change({ search: null }) } });
   const search = h('form', { class: 'filter-id', role: 'search', on: { submit: (event) => { event.preventDefault(); openId(id); } } }, icon('search'), id);
   let query = {};
+  age.fill(Object.keys(AGES).map((name) => [name, t(`age.${name}`)]));
 
   taskTypes().then((types) => {
     type.fill(types.map(({ name }) => [name, typeName(name)]), query.type);
@@ -25,12 +28,14 @@ export function taskFilters() {
   }, () => {});
 
   return {
-    element: h('div', { class: 'filters' }, h('div', { class: 'chips', role: 'group', 'aria-label': t('filter.state') }, chips.map((each) => each.element)), h('div', { class: 'filter-row' }, search, type.element, queue.element, user)),
+    element: h('div', { class: 'filters' }, h('div', { class: 'chips', role: 'group', 'aria-label': t('filter.state') }, chips.map((each) => each.element)), h('div', { class: 'filter-row' }, search, type.element, queue.element, age.element, user)),
     update(next) {
       query = next;
       chips.forEach((each) => each.mark(next.state ?? null));
       type.set(next.type);
       queue.set(next.queue);
+      age.set(next.age);
+      if (document.activeElement !== id) id.value = next.search ?? '';
       if (document.activeElement !== user) user.value = next.user_id ?? '';
     },
     count: (counts) => chips.forEach((each) => each.count(counts)),
@@ -65,6 +70,7 @@ function select(name, label) {
   };
 }
 
+/** Opens the task of a whole id; what is none narrows the list. */
 async function openId(input) {
   const id = input.value.trim();
   if (!id) return;
@@ -73,6 +79,8 @@ async function openId(input) {
     change({ task: task.task_id });
     input.value = '';
   } catch (error) {
-    notifyError(error);
+    // No whole id: then a beginning of one.
+    if (error.code === 'task_not_found') change({ search: id, task: null });
+    else notifyError(error);
   }
 }

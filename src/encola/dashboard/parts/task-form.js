@@ -16,7 +16,7 @@ import { schemaForm } from './schema-form.js';
 import { failed, loading } from './situations.js';
 
 /**
- * @param {{type?: string, input?: object, withCurl?: boolean, submit?: (type, input) => Promise,
+ * @param {{type?: string, input?: object, preset?: object (strings, by field, of the first form), withCurl?: boolean, submit?: (type, input) => Promise,
  *   curl?: (type, input) => string, fixed?: boolean, label?: string, done?: (id) => void, chosen?: (type) => void}} options
  */
 export function taskForm(options = {}) {
@@ -36,7 +36,7 @@ export function taskForm(options = {}) {
     current = types.find((type) => type.name === name) ?? types[0];
     select.value = current.name;
     form = schemaForm(current.name, current.input_schema);
-    if (input) form.write(input);
+    if (input) form.write({ ...form.peek(), ...input });
     refill(fields, form.element);
     form.changed(showLine);
     showLine();
@@ -69,7 +69,7 @@ export function taskForm(options = {}) {
     try {
       types = await taskTypes();
       refill(select, types.map(({ name }) => h('option', { value: name, text: typeName(name) })));
-      choose(options.type ?? firstType(types), options.input);
+      choose(options.type ?? firstType(types), options.input ?? options.preset);
       refill(place, h(
         'form',
         { class: 'form', novalidate: true, on: { submit: send } },

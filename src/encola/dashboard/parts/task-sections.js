@@ -1,6 +1,7 @@
 /** The parts of a task that are read: result, error, input, and the facts about it. */
 import { copyButton } from '../copy.js';
 import { h, ownPath } from '../dom.js';
+import { downloadButton } from '../download.js';
 import { icon } from '../icons.js';
 import { t, tOr } from '../i18n.js';
 import { link } from '../router.js';
@@ -16,7 +17,7 @@ export function resultSection(task) {
   const file = ownPath(task.result?.file_url);
   return section(
     t('task.result'),
-    copyButton(() => JSON.stringify(task.result, null, 2)),
+    [downloadButton(`${task.task_id}.json`, () => JSON.stringify(task.result, null, 2), t('task.downloadResult')), copyButton(() => JSON.stringify(task.result, null, 2))],
     file && h('a', { class: 'button', href: file, download: true }, icon('download'), h('span', { text: t('task.download') })),
     jsonView(task.result, t('task.result')),
   );

@@ -2,14 +2,15 @@
 import { h } from '../dom.js';
 import { t } from '../i18n.js';
 import { taskForm } from '../parts/task-form.js';
-import { change, go, link } from '../router.js';
+import { go, link } from '../router.js';
 import { notificationButton } from '../watch.js';
 
 export function newTask({ query }) {
+  const { type, ...preset } = query;
   const form = taskForm({
-    type: query.type,
+    type, preset,
     withCurl: true,
-    chosen: (type) => change({ type }, { replace: true }),
+    chosen: (name) => go(link('new', { type: name }), { replace: true }),
     done: (id) => go(link('task', {}, id)),
   });
   return {

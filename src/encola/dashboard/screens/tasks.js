@@ -14,7 +14,7 @@ import { empty, failed, loading } from '../parts/situations.js';
 import { taskFilters } from '../parts/task-filters.js';
 import { taskPanel } from '../parts/task-panel.js';
 import { taskRow } from '../parts/task-row.js';
-import { filterPart } from '../filter.js';
+import { apiFilter, filterPart } from '../filter.js';
 import { link, place } from '../router.js';
 import { taskList } from '../tasklist.js';
 
@@ -28,10 +28,11 @@ export function tasks() {
   const table = h('table', { class: 'table' }, h('caption', { class: 'sr-only', text: t('tasks.title') }), h('thead', null, h('tr', null, h('th', { class: 'cell-tick', scope: 'col' }, whole), COLUMNS.map((name) => h('th', { class: `cell-${name === 'task' ? 'type' : name === 'created' ? 'time' : name}`, scope: 'col', text: t(`column.${name}`) })))), rows);
   const fresh = h('button', { class: 'fresh', type: 'button', hidden: true, on: { click: () => list.load().then(() => scrollTo({ top: 0 })) } });
   const more = h('button', { class: 'button', type: 'button', text: t('tasks.more'), on: { click: () => list.more() } });
+  const further = h('button', { class: 'button', type: 'button', text: t('tasks.further'), on: { click: () => list.more() } });
   const body = h('div', { class: 'list-body' }, loading(t('tasks.loading')));
   const panel = taskPanel((task) => list.replace(task));
   const selection = { picked, pick, open: () => place().query.task ?? null };
-  const bar = bulkBar(picked, () => { picked.clear(); show(); list.load(); });
+  const bar = bulkBar(picked, () => apiFilter(place().query), () => { picked.clear(); show(); list.load(); });
   const list = taskList(show);
   let wanted = '';
 
@@ -57,6 +58,7 @@ export function tasks() {
       keyed(rows, list.items, (task) => task.task_id, (task) => taskRow(task, selection));
       more.hidden = !list.next;
     } else if (list.error) refill(body, failed(list.error, () => list.load()));
+    else if (list.next) refill(body, empty({ title: t('tasks.noneYet'), symbol: 'search' }, further));
     else if (!list.loading) refill(body, nothing());
   }
 
