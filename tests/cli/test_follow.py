@@ -27,6 +27,9 @@ class Script:
         self.asked_who_runs += 1
         return {"workers": self._workers}
 
+    def queues(self) -> list[dict[str, Any]]:
+        return [{"name": "encola", "workers": 1}, {"name": "files", "workers": 0}]
+
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +118,19 @@ def test_a_task_that_nobody_will_run_is_told(
     assert 1 == script.asked_who_runs
     hint = "No worker runs; the task waits until `encola worker` is started."
     assert (workers == 0) == (hint in said)
+
+
+@pytest.mark.parametrize(("queue", "lines"), [("encola", 1), ("files", 2)])
+def test_a_queue_that_no_worker_listens_to_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, queue: str, lines: int
+) -> None:
+    """Workers run, and none of them has the libraries for this one's tasks."""
+    monkeypatch.setattr(follow, "NO_WORKER_SECONDS", 0.0)
+    waiting = {"state": "PENDING", "queue": queue}
+    said = told(Script(waiting, waiting, waiting, {"state": "SUCCESS"}), capsys)
+
+    assert lines == len(said)
+    assert (queue == "files") == ("No worker listens to the queue files; " in said[-1])
 
 
 def test_a_limit_is_kept_and_the_task_goes_on(capsys: pytest.CaptureFixture[str]) -> None:

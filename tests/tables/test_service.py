@@ -126,6 +126,28 @@ def test_a_table_that_was_sent_becomes_a_dataset(bench: Bench) -> None:
         assert (bench.folder / "data" / uri.removeprefix("data://")).read_bytes() == read.content
 
 
+def test_a_worker_without_the_libraries_leaves_files_to_one_that_has_them(bench: Bench) -> None:
+    """The task waits and is run; a worker that is told to do nothing else does not start."""
+    (bench.folder / "no_polars.py").write_text("import sys; sys.modules['polars'] = None")
+    usual = dict(bench.extra_env)
+    paths = os.pathsep.join([bench.env()["PYTHONPATH"], str(bench.folder)])
+    bench.extra_env |= {"ENCOLA_TASK_MODULES": "no_polars", "PYTHONPATH": paths}
+    without = bench.worker().wait_ready()
+    task_id = submit(upload(bench, TABLE))
+    word = "does not listen to the queue files: it lacks polars. Install encola with its extra: "
+    wait_until(lambda: word in without.log(), description="it says so")
+    (queue,) = [one for one in client.get("/queues").json()["items"] if one["name"] == "files"]
+
+    assert (1, 0) == (queue["ready"], queue["workers"])
+    bench.extra_env["ENCOLA_QUEUES"] = "files"
+    only = bench.worker()
+    assert 0 != only.process.wait(30)
+    assert "ENCOLA_QUEUES: This worker " + word in only.log()
+    bench.extra_env = usual
+    bench.worker().wait_ready()
+    assert "SUCCESS" == ended(task_id)["state"]
+
+
 @pytest.mark.parametrize(
     ("path", "code"),
     [

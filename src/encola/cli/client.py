@@ -113,6 +113,10 @@ class Api:
         response = self._send("GET", "/ready", None)
         return _object(response)
 
+    def queues(self) -> list[dict[str, Any]]:
+        """How each queue stands."""
+        return cast("list[dict[str, Any]]", self._call("GET", "/queues")["items"])
+
     def _call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         response = self._send(method, path, body)
         if response.is_success:

@@ -66,7 +66,7 @@ def follow(api: Api, task_id: str, *, timeout: float | None = None) -> dict[str,
             display.show(task)
             if task.get("state") == "PENDING" and time.monotonic() > ask_who_runs_at:
                 ask_who_runs_at = math.inf
-                _say_when_nobody_works(api, display)
+                _say_when_nobody_works(api, display, str(task.get("queue")))
             if task.get("state") in FINISHED_STATES:
                 return task
             if deadline is not None and time.monotonic() + pause > deadline:
@@ -87,10 +87,17 @@ def follow(api: Api, task_id: str, *, timeout: float | None = None) -> dict[str,
         display.close()
 
 
-def _say_when_nobody_works(api: Api, display: Display) -> None:
+def _say_when_nobody_works(api: Api, display: Display, queue: str) -> None:
     with contextlib.suppress(CommandError):
         if api.ready().get("workers") == 0:
             display.say("No worker runs; the task waits until `encola worker` is started.")
+            return
+        # A worker leaves a queue to others when it lacks the libraries for its tasks.
+        if any(one.get("name") == queue and one.get("workers") == 0 for one in api.queues()):
+            display.say(
+                f"No worker listens to the queue {queue}; the task waits until one does "
+                "(see ENCOLA_QUEUES, and what the workers log at their start)."
+            )
 
 
 def outcome(task: dict[str, Any]) -> str:

@@ -30,7 +30,8 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer.tasks import Tasks
 
 from .. import tasklog
-from ..errors import StoreError, StoreRefused, StoreUnavailable, StoreUnsafe
+from ..errors import SettingsError, StoreError, StoreRefused, StoreUnavailable, StoreUnsafe
+from ..extras import install, lacking
 from ..settings import Settings, get_settings
 from ..store import connect
 from ..store.safety import check_server
@@ -65,6 +66,7 @@ class LeaseStep(bootsteps.StartStopStep):
                 setattr(worker, name, None)
 
     def create(self, worker: Any) -> None:
+        _leave_to_others(worker.app.amqp.queues)
         settings = get_settings()
         lease = Lease(current_session(), settings, worker.hostname, worker.concurrency)
         worker.encola_lease = lease
@@ -159,6 +161,27 @@ def _register(lease: Lease) -> None:
             worker_state.maybe_shutdown()
         else:
             return
+
+
+def _leave_to_others(queues: Any) -> None:
+    """
+    Listens to no queue whose tasks this worker has not the libraries for.
+
+    Raises:
+        SettingsError: there is no other that it was told to listen to.
+    """
+    named = list(queues.consume_from)
+    without = {queue: missing for queue in named if (missing := lacking(queue))}
+    words = [
+        f"This worker does not listen to the queue {queue}: it lacks {', '.join(missing)}. "
+        f"{install(queue)}"
+        for queue, missing in without.items()
+    ]
+    if len(without) == len(named):
+        raise SettingsError([f"ENCOLA_QUEUES: {sentence}" for sentence in words])
+    for sentence in words:
+        logger.warning("%s", sentence)
+    queues.deselect(list(without))
 
 
 def hush(worker: Any) -> None:

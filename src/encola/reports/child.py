@@ -10,7 +10,6 @@ ended go to the pipe, in lines of JSON: ``{"progress": [1, 3, "…"]}``, ``{"don
 from __future__ import annotations
 
 import datetime as dt
-import importlib.util
 import math
 import os
 import resource
@@ -24,6 +23,7 @@ import orjson
 from ..embedded.guard import die_with_parent
 from ..embedded.runfile import resolve_redis_url
 from ..errors import NothingRuns, StoreError
+from ..extras import install, lacking
 from ..settings import get_settings
 from ..store import Keys, connect
 from .failures import ReportFailed
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 #: Part of the memory that the database may fill before it puts aside on disk; the rest is for drawing.
 DATABASE_SHARE: Final = 0.4
-NEEDED: Final = ("typst", "duckdb", "babel", "manimgx_fonts")
 STEPS: Final = 3
 
 
@@ -77,12 +76,9 @@ def check_installed() -> None:
     Raises:
         ReportFailed: ``reports_not_installed``
     """
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
+    if missing := lacking("reports"):
         raise ReportFailed(
-            f"The worker lacks {', '.join(missing)}. Install encola with its extra: "
-            "pip install 'encola[reports]'.",
-            "reports_not_installed",
+            f"The worker lacks {', '.join(missing)}. {install('reports')}", "reports_not_installed"
         )
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ..apart import Tell, serve, throttled
+from ..extras import install, lacking
 from .failures import FileFailed
 
 if TYPE_CHECKING:
     from .reading import Outcome
 
-NEEDED: Final = ("polars",)
 #: Seconds between two words on how far it is.
 TELL_SECONDS: Final = 0.2
 
@@ -30,12 +29,9 @@ def work(job: dict[str, Any], tell: Tell) -> Mapping[str, Any]:
     Raises:
         FileFailed
     """
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
+    if missing := lacking("files"):
         raise FileFailed(
-            f"The worker lacks {', '.join(missing)}. Install encola with its extra: "
-            "pip install 'encola[files]'.",
-            "files_not_installed",
+            f"The worker lacks {', '.join(missing)}. {install('files')}", "files_not_installed"
         )
     # Late, and after the limits: Polars starts its threads with this.
     from .reading import read_table
