@@ -2,26 +2,41 @@
 `make screenshots`: every screen in both themes, wide and on a phone, full and empty.
 
 Starts two real services, gives one of them real work, and leaves the pictures in
-``build/screenshots``. Nothing on them is made up: what the charts show has run.
+``build/screenshots``; those that the READMEs show are renewed in ``docs/images``, in the
+language of each. Nothing on them is made up: what the charts show has run.
 ``MINUTES`` is for how long there is work before the pictures are taken.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import random
 import sys
+import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import httpx
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from service import Service
 from window import ARGUMENTS, find_browser
 
 FOLDER = Path(__file__).parents[2] / "build/screenshots"
+IMAGES = Path(__file__).parents[2] / "docs/images"
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
-SCREENS = ("", "tasks", "new?type=email", "queues", "workers", "schedules", "reports", "mailbox")
+SCREENS = (
+    "",
+    "tasks",
+    "new?type=email",
+    "queues",
+    "workers",
+    "schedules",
+    "files",
+    "reports",
+    "mailbox",
+)
 #: The language in which a theme is shown; both are seen of every screen.
 LANGUAGES = {"light": "es-ES", "dark": "en-GB"}
 
@@ -29,10 +44,18 @@ LANGUAGES = {"light": "es-ES", "dark": "en-GB"}
 @dataclass(frozen=True)
 class Shot:
     name: str
-    path: str
+    address: str
     theme: str
     phone: bool = False
     press: str = ""
+    click: str = ""
+    locale: str = ""
+
+    @property
+    def path(self) -> Path:
+        if self.locale:
+            return IMAGES / f"{self.name}-{self.locale[:2]}-{self.theme}.png"
+        return FOLDER / f"{self.name}.png"
 
 
 def shots(full: dict[str, str], *, empty: bool) -> list[Shot]:
@@ -56,6 +79,20 @@ def shots(full: dict[str, str], *, empty: bool) -> list[Shot]:
     return taken
 
 
+def shown(full: dict[str, str]) -> list[Shot]:
+    """For the READMEs, in the language of each, and for the page of the dashboard; both themes."""
+    opened, phone = full["panel"].partition("task=")[2], full["task-running"]
+    spanish, english = LANGUAGES.values()
+    # The list first: what is opened in it sinks while others come.
+    wanted = [
+        Shot("tasks", "#/tasks", "", click=opened, locale=english),
+        Shot("overview", "#/?minutes=15", "", locale=english),
+        Shot("overview", "#/?minutes=15", "", locale=spanish),
+        Shot("phone", phone, "", phone=True, locale=english),
+    ]
+    return [replace(shot, theme=theme) for shot in wanted for theme in LANGUAGES]
+
+
 def take(browser: Browser, address: str, wanted: list[Shot]) -> None:
     for shot in wanted:
         context = browser.new_context(
@@ -63,17 +100,21 @@ def take(browser: Browser, address: str, wanted: list[Shot]) -> None:
             viewport=PHONE if shot.phone else WIDE,
             is_mobile=shot.phone,
             has_touch=shot.phone,
-            locale=LANGUAGES[shot.theme],
+            locale=shot.locale or LANGUAGES[shot.theme],
             color_scheme=shot.theme,  # type: ignore[arg-type]
             reduced_motion="reduce",
         )
         page = context.new_page()
-        page.goto(f"/{shot.path}")
+        page.goto(f"/{shot.address}")
         settle(page)
+        if shot.click:
+            page.locator(f"[data-id='{shot.click}'] .cell-time").click()
+            page.wait_for_selector(".side-panel .timeline")
+            page.mouse.move(0, 0)
         if shot.press:
             page.keyboard.press(shot.press)
             page.wait_for_selector("dialog[open]")
-        page.screenshot(path=FOLDER / f"{shot.name}.png")
+        page.screenshot(path=shot.path)
         context.close()
 
 
@@ -85,14 +126,13 @@ def settle(page: Page) -> None:
     page.wait_for_timeout(400)
 
 
-def work(service: Service, minutes: float) -> dict[str, str]:
-    """Real tasks of every kind, some every second; returns the addresses of those to be opened."""
+def work(service: Service, stopping: threading.Event) -> None:
+    """Real tasks of every kind, some every second, until it is told to stop."""
     chance = random.Random(7)
     people = ["ana", "luis", "marta", "iker", "nuria"]
-    end = time.monotonic() + minutes * 60
-    number = 1040
-    while time.monotonic() < end:
-        for _ in range(chance.randint(1, 6)):
+    number, user = 1040, "ana"
+    while not stopping.wait(1):
+        for _ in range(chance.randint(0, 3)):
             number += 1
             user = chance.choice(people)
             cents = 250_000 if chance.random() < 0.03 else chance.randint(500, 20_000)
@@ -102,13 +142,27 @@ def work(service: Service, minutes: float) -> dict[str, str]:
             text = f"Hola, {user}:\n\nTu pedido {number} ya va de camino.\n\nUn saludo."
             mail = {"email": f"{user}@example.com", "subject": subject, "body": text}
             service.submit("email", mail, user_id=user)
-        if chance.random() < 0.06:
+        if chance.random() < 0.04:
             service.submit("refuse", {"reason": "el banco no responde"}, user_id=user)
-        time.sleep(1)
-    return last_ones(service)
+
+
+def sales(service: Service) -> None:
+    """A year of sales in a table that a user's sales report adds up."""
+    day = dt.date(2025, 1, 1)
+    lines = ["fecha,producto,cantidad,importe"]
+    for number in range(365):
+        for product, price in (("café", 2.5), ("té", 1.75)):
+            count = 1 + (number * 7 + len(product)) % 5
+            date = day + dt.timedelta(days=number)
+            lines.append(f"{date},{product},{count},{price * count:.2f}")
+    table = ("ventas.csv", "\n".join(lines).encode())
+    stored = httpx.post(f"{service.address}/files", files={"file": table}).raise_for_status()
+    done = service.submit("file", {"file_path": stored.json()["file_path"], "user_id": 7})
+    service.wait_for(done, "SUCCESS")
 
 
 def last_ones(service: Service) -> dict[str, str]:
+    sales(service)
     for kind in ("sales", "analytics", "users"):
         report = service.submit("report", {"user_id": 7, "report_type": kind})
     service.wait_for(report, "SUCCESS", "FAILURE")
@@ -124,10 +178,9 @@ def last_ones(service: Service) -> dict[str, str]:
         for album, count, user in (("Boda de Marta", 2400, "marta"), ("Verano", 1600, "iker"))
     ]
     service.wait_for(running[-1], "PROCESSING")
-    for order in range(5):
-        service.submit("charge", {"order_id": 9000 + order, "cents": 1999}, user_id="nuria")
     mail = service.get("/mailbox")["items"][0]["id"]
-    time.sleep(15)
+    # Long enough for a pace to be told of them.
+    time.sleep(5)
     return {
         "panel": f"#/tasks?task={running[0]}",
         "task-running": f"#/task/{running[0]}",
@@ -139,18 +192,28 @@ def last_ones(service: Service) -> dict[str, str]:
 
 
 def main() -> None:
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    for folder in (FOLDER, IMAGES):
+        folder.mkdir(parents=True, exist_ok=True)
     for old in FOLDER.glob("*.png"):
         old.unlink()
+    # Room for small tasks beside the long ones of the pictures.
+    os.environ["ENCOLA_CONCURRENCY"] = "4"
     full, empty = Service(), Service()
+    stopping = threading.Event()
     try:
         empty.start()
         full.start()
-        paths = work(full, float(os.environ.get("MINUTES", "1")))
+        working = threading.Thread(target=work, args=(full, stopping), daemon=True)
+        working.start()
+        time.sleep(float(os.environ.get("MINUTES", "1")) * 60)
+        paths = last_ones(full)
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=find_browser(), args=[*ARGUMENTS])
-            take(browser, empty.address, shots({}, empty=True))
+            take(browser, full.address, shown(paths))
+            stopping.set()
+            working.join()
             take(browser, full.address, shots(paths, empty=False))
+            take(browser, empty.address, shots({}, empty=True))
             browser.close()
     finally:
         full.close()

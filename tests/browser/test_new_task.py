@@ -66,3 +66,17 @@ def test_wrong_json_is_said_before_anything_is_sent(opened: Open) -> None:
     page.get_by_role("button", name="Crear Tarea").click()
 
     expect(page.get_by_text("Esto no es JSON válido.")).to_be_visible()
+
+
+def test_what_has_a_button_of_its_own_is_in_no_form(opened: Open, service: Service) -> None:
+    """Cancelling and retrying of many starts on the list of tasks, after a question."""
+    page = opened("/#/new")
+    choices = page.get_by_label("Tipo de Tarea").locator("option")
+    expect(choices.filter(has_text="Enviar Email")).to_have_count(1)
+
+    assert {"bulk_cancel", "bulk_retry"} <= {
+        each["name"] for each in service.get("/tasks/types")["types"]
+    }
+    assert set() == {"bulk_cancel", "bulk_retry"} & set(
+        choices.evaluate_all("(options) => options.map((option) => option.value)")
+    )

@@ -1,12 +1,12 @@
-/** A request as the line for a shell that does the same. */
+/** A request as the line for a shell that does the same; a long one is broken where a shell goes on. */
 
 /** Quoted for any POSIX shell: nothing in it is read as anything but text. */
 const quote = (text) => `'${String(text).replaceAll("'", "'\\''")}'`;
 
 export function curlLine(method, path, body) {
-  const parts = ['curl', ...(method === 'GET' ? [] : ['-X', method]), quote(location.origin + path)];
-  if (body !== undefined) parts.push('-H', quote('Content-Type: application/json'), '-d', quote(JSON.stringify(body)));
-  return parts.join(' ');
+  const first = ['curl', ...(method === 'GET' ? [] : ['-X', method]), quote(location.origin + path)].join(' ');
+  if (body === undefined) return first;
+  return [first, `-H ${quote('Content-Type: application/json')}`, `-d ${quote(JSON.stringify(body))}`].join(' \\\n  ');
 }
 
 /** The submit of a task. */

@@ -5,7 +5,7 @@ import { LANGUAGES, language, setLanguage, t } from './i18n.js';
 import { NAVIGATION } from './navigation.js';
 import { go, link } from './router.js';
 import { setTheme, THEMES } from './theme.js';
-import { taskTypes, typeName } from './types.js';
+import { hasForm, taskTypes, typeName } from './types.js';
 
 /** What looks like an id that was pasted: no spaces, and a digit or a dash in it. */
 const looksLikeId = (text) => /^\S{8,255}$/.test(text) && /[\d-]/.test(text);
@@ -18,7 +18,7 @@ async function allEntries() {
   return [
     ...screens,
     { symbol: 'docs', label: t('nav.docs'), run: () => location.assign('/docs') },
-    ...types.map(({ name }) => ({ symbol: 'new', label: t('palette.new', { type: typeName(name) }), run: () => go(link('new', { type: name })) })),
+    ...types.filter(hasForm).map(({ name }) => ({ symbol: 'new', label: t('palette.new', { type: typeName(name) }), run: () => go(link('new', { type: name })) })),
     ...THEMES.map((name) => ({ symbol: { system: 'system', light: 'sun', dark: 'moon' }[name], label: t(`palette.theme.${name}`), run: () => setTheme(name) })),
     ...LANGUAGES.filter((tag) => tag !== language()).map((tag) => ({ symbol: 'edit', label: t('language.other'), run: () => setLanguage(tag) })),
   ];

@@ -13,5 +13,11 @@ export function taskTypes() {
   return asked;
 }
 
+/** Those with buttons of their own on the list of tasks. */
+const BY_BUTTON = new Set(['bulk_cancel', 'bulk_retry']);
+
+/** Whether people start it with a form. */
+export const hasForm = ({ name }) => !BY_BUTTON.has(name);
+
 /** "Enviar Email" for `email`; a type of the user's is called what they called it. */
 export const typeName = (name) => tOr(`type.${name}`, name);

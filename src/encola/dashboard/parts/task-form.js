@@ -9,7 +9,7 @@ import { icon } from '../icons.js';
 import { t } from '../i18n.js';
 import { notify, notifyError } from '../notices.js';
 import { link } from '../router.js';
-import { taskTypes, typeName } from '../types.js';
+import { hasForm, taskTypes, typeName } from '../types.js';
 import { watch } from '../watch.js';
 import { codeLine } from './code-line.js';
 import { schemaForm } from './schema-form.js';
@@ -67,7 +67,7 @@ export function taskForm(options = {}) {
 
   const load = async () => {
     try {
-      types = await taskTypes();
+      types = (await taskTypes()).filter((type) => fixed || hasForm(type));
       refill(select, types.map(({ name }) => h('option', { value: name, text: typeName(name) })));
       choose(options.type ?? firstType(types), options.input ?? options.preset);
       refill(place, h(

@@ -11,7 +11,7 @@ import { pauseButton, pausedMark } from '../parts/pause.js';
 import { regularly } from '../parts/regularly.js';
 import { empty, failed, loading } from '../parts/situations.js';
 import { link } from '../router.js';
-import { typeName } from '../types.js';
+import { hasForm, typeName } from '../types.js';
 
 const NUMBERS = ['ready', 'held', 'delayed', 'running'];
 
@@ -75,7 +75,7 @@ function typeLine({ name }, load) {
   const state = pausedMark();
   const pause = pauseButton((action) => post(`/tasks/types/${encodeURIComponent(name)}/${action}`), load);
   const queue = h('span', { class: 'line-note' });
-  const element = h('li', { class: 'line' }, h('a', { class: 'line-name', href: link('tasks', { type: name }), text: typeName(name) }), queue, state.element, h('a', { class: 'button small quiet', href: link('new', { type: name }) }, icon('new'), h('span', { text: t('nav.new') })), pause.element);
+  const element = h('li', { class: 'line' }, h('a', { class: 'line-name', href: link('tasks', { type: name }), text: typeName(name) }), queue, state.element, hasForm({ name }) && h('a', { class: 'button small quiet', href: link('new', { type: name }) }, icon('new'), h('span', { text: t('nav.new') })), pause.element);
   return {
     element,
     update(type) {
