@@ -98,6 +98,11 @@ def given_back(value: Any) -> Any:
     return value
 
 
+@celery_app.task
+def calls_another() -> None:
+    sleep(30)
+
+
 @celery_app.task(bind=True)
 def add_part(self: Any, x: int) -> int:
     self.add_to_chord(add.si(x * 100, 0))

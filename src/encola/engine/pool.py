@@ -11,7 +11,10 @@ the store by the lease, and its late start refused.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import select
+import signal
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -21,6 +24,7 @@ from celery.concurrency.asynpool import AsynPool as CeleryAsynPool
 from celery.concurrency.asynpool import Worker as CeleryChild
 from celery.concurrency.prefork import TaskPool as CeleryTaskPool
 
+from . import aims
 from .session import Session, current_session
 
 #: A child's message to its parent that holds several of its words, beside billiard's own kinds.
@@ -28,6 +32,9 @@ WORDS: Final = "encola.words"
 #: After a child has closed its pipe, look so many seconds later whether it can be waited for.
 #: It closes it a moment before; Celery would look again five seconds later.
 REAP_AFTER: Final = (0.002, 0.01, 0.05)
+
+#: A child whose task is over its hard limit has so long (s) to go at a TERM.
+TERM_SECONDS: Final = 0.1
 
 # A child that has run its thousand tasks looks at this interval (s) whether the parent has read
 # its last word: at billiard's 0.1 s the slot would stand idle a tenth of each second of short tasks.
@@ -112,6 +119,9 @@ class Child(CeleryChild):
     _jobs_in_pipe: select.poll
 
     def workloop(self, *args: Any, **kwargs: Any) -> Any:
+        aims.forget(os.getpid())
+        aims.listen(signal.SIGTERM)
+        aims.listen(signal.SIGUSR1)
         session = current_session()
         self._jobs_in_pipe = select.poll()
         self._jobs_in_pipe.register(self.inq._reader.fileno(), select.POLLIN)
@@ -155,6 +165,26 @@ class AsynPool(CeleryAsynPool):
         self.loads = self._busy_workers = Loads()
         self._mark_worker_as_available = self.loads.end
         self._result_handler.state_handlers[WORDS] = self._on_words
+
+    def on_soft_timeout(self, job: Any) -> None:
+        self._aim(job)
+        super().on_soft_timeout(job)
+
+    def on_hard_timeout(self, job: Any) -> None:
+        self._aim(job)
+        super().on_hard_timeout(job)
+
+    @staticmethod
+    def _aim(job: Any) -> None:
+        if job._worker_pid and job.correlation_id:
+            aims.aim(job._worker_pid, job.correlation_id)
+
+    def _trywaitkill(self, worker: Any) -> None:
+        """TERM, and KILL a moment later unless the child is at another task by now."""
+        with contextlib.suppress(OSError):
+            worker.terminate()
+            if worker._popen.wait(timeout=TERM_SECONDS) is None and aims.is_aimed(worker.pid):
+                os.kill(worker.pid, signal.SIGKILL)
 
     def _on_words(self, *words: Any) -> None:
         for word in words:

@@ -35,6 +35,7 @@ from ..extras import install, lacking
 from ..settings import Settings, get_settings
 from ..store import connect
 from ..store.safety import check_server
+from . import aims
 from .lease import KILL_AFTER_SECONDS, Lease
 from .mistakes import NO_SERVER, this_is_a_worker
 from .session import current_session
@@ -270,11 +271,12 @@ def end_child(request: Any) -> None:
     if pid is None or request.is_ending:
         return
     request.is_ending = True
+    aims.aim(pid, request.id)
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
 
     def kill() -> None:
-        if _still_runs(request, pid):
+        if aims.is_aimed(pid) and _still_runs(request, pid):
             logger.warning(
                 "Task %s did not stop within %g s; killing its child.",
                 request.id,
