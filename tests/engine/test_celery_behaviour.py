@@ -87,6 +87,31 @@ def test_chord(tasks: Any) -> None:
     assert 56 == result.get(timeout=LIMIT)
 
 
+def test_the_body_of_a_failed_chord_has_its_end(tasks: Any, bench: Bench) -> None:
+    """It was never sent; who asks for it alone, or for a group that was the body, hears of the failure."""
+    header = [tasks.add.s(1, 1), tasks.fail.s("part")]
+    body = chord(header)(tasks.total.s())
+    parts = (group(header) | group(tasks.given_back.s(), tasks.given_back.s())).delay()
+    for result in (body, *parts.results):
+        wait_until(result.ready, description="it has its end", timeout=LIMIT)
+
+        assert states.FAILURE == celery_app.AsyncResult(result.id).state
+    assert "chord" == getattr(bench.record(body.id), "error_code", None)
+
+
+def test_a_chord_takes_a_generator_as_it_comes(tasks: Any, bench: Bench) -> None:
+    """Its first task is sent while the last is not made yet."""
+    seen: list[int] = []
+
+    def parts() -> Any:
+        for n in range(4):
+            seen.append(bench.client.dbsize())
+            yield tasks.add.si(n, 0)
+
+    assert 6 == chord(parts(), tasks.total.s())().get(timeout=LIMIT)
+    assert seen[-1] > seen[0]
+
+
 def test_a_chord_keeps_the_order_of_its_parts(tasks: Any) -> None:
     """The first part's place is 0, which is not the same as none."""
     made = chord([tasks.sleep.si(0.3 if n == 0 else 0) | tasks.add.si(n, 0) for n in range(4)])

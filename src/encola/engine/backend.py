@@ -25,6 +25,7 @@ from celery.backends.base import SyncBackendMixin, _create_chord_error_with_caus
 from celery.canvas import maybe_signature
 from celery.exceptions import ChordError
 from celery.result import GroupResult, allow_join_result, result_from_tuple
+from celery.utils.functional import _regen
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.url import maybe_sanitize_url
 
@@ -97,6 +98,13 @@ class Backend(SyncBackendMixin, CeleryBackend):
             if call_errbacks and request.errbacks:
                 self._call_task_errbacks(request, exc, traceback)
         self._settle_error(task_id, request, TaskState.FAILURE, exc, traceback)
+
+    def fail_from_current_stack(self, task_id: str, exc: BaseException | None = None) -> Any:
+        """What is called for the body of a chord that failed: it was never sent, and has its end all the same."""
+        info = super().fail_from_current_stack(task_id, exc=exc)
+        error = exc or info.exception
+        self._record_unsent(task_id, error, None, None)
+        return info
 
     def mark_as_retry(
         self,
@@ -286,6 +294,9 @@ class Backend(SyncBackendMixin, CeleryBackend):
         session.client.delete(session.keys.group(group_id))
 
     def apply_chord(self, header_result_args: Any, body: Any, **kwargs: Any) -> None:
+        if isinstance(header_result_args[1], _regen):
+            # A generator is taken as it comes: to look at its results would run it to its end.
+            return
         header = self.app.GroupResult(*header_result_args)
         if any(isinstance(part, GroupResult) for part in header.results):
             # The parts' results must come back in the shape of the header.
