@@ -37,6 +37,7 @@ from .store import (
     run_async,
 )
 from .store.callers import translate
+from .store.durable import WAIT_FOR_DISK, as_commands, run_to_disk, taken_to_disk
 from .submit import prepare
 from .task import Options, TaskType, get_task_type, task_types
 
@@ -45,8 +46,6 @@ from .task import Options, TaskType, get_task_type, task_types
 BATCH: Final = 500
 #: And at most so many bytes of messages, unless a single one is larger.
 BATCH_BYTES: Final = 1024 * 1024
-#: How long to wait for the disk with ENCOLA_DURABILITY=disk, in ms: less than a socket's time limit.
-DISK_MS: Final = 4_000
 
 
 def make_verbs() -> Verbs:
@@ -91,7 +90,7 @@ class Client:
             call = self.verbs.enqueue(batch, settings.max_waiting)
             try:
                 if settings.durability == "disk":
-                    accepted += self._run_to_disk(call)
+                    accepted += run_to_disk(self.redis, call)
                 else:
                     taken: list[Enqueued] = run(self.redis, call)
                     accepted += taken
@@ -103,20 +102,6 @@ class Client:
         """What a task type's ``enqueue`` calls."""
         new = prepare(task_type, values, options, max_input=get_settings().max_body)
         return self.enqueue([new])[0].id
-
-    def _run_to_disk(self, call: Call[list[Enqueued]]) -> list[Enqueued]:
-        for command in _as_commands(call):
-            # One pipeline is one connection: WAITAOF waits for its own connection's writes only.
-            pipeline = self.redis.pipeline(transaction=False)
-            pipeline.execute_command(*command)
-            pipeline.execute_command(*WAIT_FOR_DISK)
-            try:
-                reply, on_disk = pipeline.execute(raise_on_error=False)
-            except (RedisError, OSError) as error:
-                raise translate(error) from error
-            if not isinstance(reply, NoScriptError):
-                break
-        return _taken_to_disk(call, reply, on_disk)
 
 
 _client: Client | None = None
@@ -257,7 +242,7 @@ class LoopClient:
         return accepted
 
     async def _run_to_disk(self, call: Call[list[Enqueued]]) -> list[Enqueued]:
-        for command in _as_commands(call):
+        for command in as_commands(call):
             pipeline = self.redis.pipeline(transaction=False)
             pipeline.execute_command(*command)
             pipeline.execute_command(*WAIT_FOR_DISK)
@@ -267,7 +252,7 @@ class LoopClient:
                 raise translate(error) from error
             if not isinstance(reply, NoScriptError):
                 break
-        return _taken_to_disk(call, reply, on_disk)
+        return taken_to_disk(call, reply, on_disk)
 
     async def close(self) -> None:
         await self.redis.aclose()
@@ -280,32 +265,6 @@ def _reject(batch: list[tuple[NewTask, asyncio.Future[Enqueued]]], error: BaseEx
 
 
 # --- what both have in common -----------------------------------------------------
-
-WAIT_FOR_DISK: Final = ("WAITAOF", 1, 0, DISK_MS)
-
-
-def _as_commands(call: Call[Any]) -> Iterator[tuple[Any, ...]]:
-    """The script by its name, and by its text for a server that has forgotten it."""
-    arguments = (len(call.keys), *call.keys, *call.argv)
-    yield ("EVALSHA", call.script.sha, *arguments)
-    yield ("EVAL", call.script.source, *arguments)
-
-
-def _taken_to_disk(call: Call[list[Enqueued]], reply: Any, on_disk: Any) -> list[Enqueued]:
-    """
-    Raises:
-        StoreUnavailable: the tasks were taken, and not confirmed to be on disk.
-    """
-    if isinstance(reply, BaseException):
-        raise translate(reply) from reply
-    accepted = call.decode(reply)
-    if isinstance(on_disk, BaseException):
-        raise StoreUnavailable(f"Taken, but the store cannot say that it is on disk: {on_disk}")
-    if not on_disk[0]:
-        raise StoreUnavailable(
-            f"Taken, but not confirmed to be on disk within {DISK_MS / 1000:g} s."
-        )
-    return accepted
 
 
 def _honest(error: StoreError) -> StoreError:

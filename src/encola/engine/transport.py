@@ -20,7 +20,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from queue import Empty
 from typing import Any, Final
 
@@ -36,8 +36,9 @@ from redis.sentinel import SentinelManagedConnection
 
 from ..errors import StoreError
 from ..settings import get_settings
-from ..store import Keys, Verbs, run
+from ..store import Keys, NewTask, Verbs, run
 from ..store.connection import SOCKET_TIMEOUT, plain_url, read_sentinels, sentinel_pool
+from ..store.durable import run_to_disk
 from ..store.scripts import Claimed, NextDelivery, decode_claim
 from .envelope import delivery, new_task, read_tag, token_of_running
 from .lease import Lease
@@ -139,12 +140,12 @@ class Channel(kombu_redis.Channel):
         """``time.monotonic()`` from which on no event of a task had a listener; None: the last one had."""
         super().__init__(*args, **kwargs)
 
-    def run(self, call: Any) -> Any:
+    def run(self, call: Any, how: Callable[[redis.Redis, Any], Any] = run) -> Any:
         """Runs a script on a connection of the pool. Errors are Kombu's connection errors."""
         # The channel's own client would put Kombu's global_keyprefix before a script's first key.
         client = redis.Redis(connection_pool=self.pool)
         try:
-            return run(client, call)
+            return how(client, call)
         except StoreError as error:
             raise OperationalError(str(error)) from error
 
@@ -174,7 +175,12 @@ class Channel(kombu_redis.Channel):
         token = token_of_running(new.id)
         # What is left to an unknown one is to be accepted like any other.
         if token is None or self.run(self.verbs.next_delivery(new, token)) is NextDelivery.UNKNOWN:
-            self.run(self.verbs.enqueue([new], get_settings().max_waiting))
+            self._accept(new)
+
+    def _accept(self, new: NewTask) -> None:
+        settings = get_settings()
+        call = self.verbs.enqueue([new], settings.max_waiting)
+        self.run(call, run_to_disk if settings.durability == "disk" else run)
 
     def _put_fanout(
         self, exchange: str, message: dict[str, Any], routing_key: str | None, **kwargs: Any
