@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
@@ -20,6 +21,8 @@ def screens(service: Service) -> dict[str, str]:
     mail = {"email": "axe@example.com", "subject": "Hola", "body": "x"}
     service.wait_for(service.submit("email", mail), "SUCCESS")
     service.wait_for(failed, "FAILURE")
+    table = {"file": ("axe.csv", b"a,b\n1,2\n")}
+    httpx.post(f"{service.address}/files", files=table).raise_for_status()
     first_mail = service.get("/mailbox")["items"][0]["id"]
     return {
         "home": "/",
@@ -30,6 +33,7 @@ def screens(service: Service) -> dict[str, str]:
         "queues": "/#/queues",
         "workers": "/#/workers",
         "schedules": "/#/schedules",
+        "files": "/#/files",
         "reports": "/#/reports",
         "mailbox": f"/#/mailbox?mail={first_mail}",
     }

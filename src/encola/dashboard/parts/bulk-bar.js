@@ -25,8 +25,10 @@ export function bulkBar(picked, filterOf, done) {
 
   const show = () => {
     element.hidden = picked.size === 0;
-    if (!picked.size) all = false;
-    const whole = picked.size === shown.length && Object.keys(filterOf()).length > 0;
+    const covered = picked.size > 0 && shown.every((task) => picked.has(task.task_id));
+    // Who takes one of them out no longer means them all.
+    if (!covered) all = false;
+    const whole = covered && Object.keys(filterOf()).length > 0;
     setText(words, all ? t('select.matching') : t('select.count', { count: picked.size, number: number(picked.size) }));
     everything.hidden = all || !whole;
     setText(everything, t('select.everything'));
