@@ -118,10 +118,8 @@ async def carry_out(task_id: str, token: int, action: Action, given: BulkFilter)
     if record is None:
         raise TaskNotFound(task_id)
     work = Work(task_id, token, *record.order)
-    bulk, choice = (
-        Bulk(client.redis, client.verbs),
-        await whole_id_named(client, given.choice(action)),
-    )
+    bulk = Bulk(client.redis, client.verbs)
+    choice = await whole_id_named(client, given.choice(action))
     left, _ = await bulk.count(choice, work)
     changed, total = record.changed, record.changed + left
     told_at = 0.0

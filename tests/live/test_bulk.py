@@ -205,7 +205,7 @@ def test_an_api_that_is_killed_in_the_middle_leaves_the_work_to_a_worker(
 def test_an_api_that_stops_hands_the_work_over_at_once(bench: Bench, api: Api) -> None:
     """SIGTERM: neither does the stop wait for the work, nor the work for the end of a lease."""
     ids, task_id = in_the_middle(bench, api)
-    api.stop(signal.SIGTERM, timeout=4)
+    api.stop(signal.SIGTERM)
     found = record(bench, task_id)
     assert ("ready", 0) == (found.place, found.crashes)
     assert "Traceback" not in api.log_path.read_text()
