@@ -52,6 +52,27 @@ def test_a_task_published_in_a_namespace_counts_with_those_of_the_api(
     assert store.client.keys("other:other:*") == []
 
 
+def test_a_plain_message_that_comes_after_its_consumer_is_put_back(
+    server: Server, store: Store
+) -> None:
+    """It was asked for while there was one, and the server has taken it off the list."""
+    queue = Queue("plain", durable=False)
+    with connection(server) as made:
+        consumer = Consumer(made, [queue], callbacks=[lambda *_: None])
+        consumer.consume()
+        channel = consumer.channel
+        made.transport.cycle.on_poll_start()
+        with connection(server) as sender:
+            Producer(sender).publish("late", routing_key="plain", declare=[queue])
+        consumer.cancel()
+        with suppress(Exception):
+            channel._brpop_read()
+        found = queue(made.channel()).get(no_ack=True)
+
+    assert found is not None
+    assert "late" == found.payload
+
+
 def test_plain_messages_come_by_priority(server: Server, store: Store) -> None:
     """0 is first, as in Kombu's own transport; what was requeued comes again, after its equals."""
     queue = Queue("plain")

@@ -334,10 +334,17 @@ class Channel(kombu_redis.Channel):
         if not reply:
             raise Empty
         key, item = reply
-        list_name = key.decode().removeprefix(self.verbs.keys.list_prefix)
-        queue = list_name.partition(self.sep)[0]
-        if queue not in self.active_queues or queue in self._claimed_queues():
+        name = key.decode()
+        if name.startswith(self.verbs.keys.wake("")):
             raise Empty
+        list_name = name.removeprefix(self.verbs.keys.list_prefix)
+        queue = list_name.partition(self.sep)[0]
+        if queue in self._claimed_queues():
+            # Asked for before the lease was bound: to be claimed.
+            with self.conn_or_acquire() as client:
+                client.rpush(list_name, item)
+            raise Empty
+        # Where the consumer has been cancelled since, Kombu puts the message back.
         self._check_plain(list_name, item)
         self._queue_cycle.rotate(queue)
         self.connection._deliver(kombu_redis.loads(item.decode()), queue)
