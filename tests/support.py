@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -46,13 +47,19 @@ class Store(NamedTuple):
     keys: Keys
 
 
+def is_listening(path: Path) -> bool:
+    """Whether somebody answers at a socket: its file is there a moment before anybody does."""
+    with socket.socket(socket.AF_UNIX) as caller:
+        return not caller.connect_ex(str(path))
+
+
 @contextmanager
 def running(name: str, binary: str) -> Iterator[Server]:
     """A server that keeps nothing, until the block ends."""
     # Not under pytest's own folder: a socket's path is at most 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="encola-"))
-    socket = folder / "s"
-    command = [binary, "--port", "0", "--unixsocket", str(socket), "--dir", str(folder)]
+    path = folder / "s"
+    command = [binary, "--port", "0", "--unixsocket", str(path), "--dir", str(folder)]
     command += ["--save", "", "--appendonly", "no", "--daemonize", "no"]
     guard = subprocess.Popen(
         ["/bin/sh", "-c", GUARD, "guard", *command],
@@ -62,8 +69,8 @@ def running(name: str, binary: str) -> Iterator[Server]:
         start_new_session=True,
     )
     try:
-        wait_until(socket.exists, description=f"{name} opens its socket")
-        yield Server(name, f"unix://{socket}")
+        wait_until(lambda: is_listening(path), description=f"{name} listens")
+        yield Server(name, f"unix://{path}")
     finally:
         assert guard.stdin
         guard.stdin.close()

@@ -129,7 +129,8 @@ def test_encola_beat_and_celery_beat_keep_the_same_schedules(alone: Bench) -> No
 
         assert "The scheduler runs. Ctrl-C stops it." in ours.read_text()
         assert "  entry  every second  (UTC)" in ours.read_text()
-        assert "scheduler -> encola.engine.beat.StoreScheduler" in theirs.read_text()
+    # Celery leaves what it prints in its buffer until it ends.
+    assert "scheduler -> encola.engine.beat.StoreScheduler" in theirs.read_text()
     names = cast("list[bytes]", alone.client.keys(alone.keys.record("*")))
     moments = Counter(
         (record.schedule_id, record.id[:13])
@@ -151,6 +152,36 @@ def test_a_worker_with_beat_inside_fires_and_runs(alone: Bench) -> None:
 
     assert "Logging error" not in log.read_text()
     assert "encola.scheduler: Schedule declared" in log.read_text()
+
+
+def test_the_beat_inside_ends_with_its_worker(alone: Bench) -> None:
+    """Killed as hard as can be, the worker leaves nobody who goes on enqueuing."""
+
+    def children(pid: int) -> list[str]:
+        listed = subprocess.run(
+            ["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False
+        )
+        return listed.stdout.split()
+
+    command = ["celery", "-A", "encola.engine", "worker", "-B", "-c", "1"]
+    worker = subprocess.Popen(
+        [sys.executable, "-m", *command],
+        env=alone.env(),
+        cwd=alone.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: each_fired(alone, 1), description="all are fired", timeout=60)
+        left = children(worker.pid)
+        assert len(left) == 2  # one runs tasks, the other keeps time
+    finally:
+        worker.kill()
+        worker.wait(10)
+    wait_until(
+        lambda: not any(Path("/proc", pid).exists() for pid in left),
+        description="both have ended",
+    )
 
 
 def test_a_schedule_that_cannot_be_kept_stops_the_start_with_one_sentence(alone: Bench) -> None:

@@ -63,9 +63,9 @@ def send_twice(
     caught: list[BaseException] = []
 
     async def story(send: Callable[..., Awaitable[None]]) -> None:
-        await send("first@example.com", timeout=0.3)
+        await send("first@example.com", timeout=1)
         try:
-            await send("second@example.com", timeout=0.3)
+            await send("second@example.com", timeout=1)
         except (MailDelayed, MailRefused) as error:
             caught.append(error)
 

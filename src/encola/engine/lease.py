@@ -94,6 +94,7 @@ class Lease:
         self._ticked_at = time.monotonic()
         self._renewed_at = time.monotonic()
         self._stopped = threading.Event()
+        self._is_watched = False
 
     # --- what it holds ------------------------------------------------------
 
@@ -145,9 +146,17 @@ class Lease:
         )
         self._renewed_at = asked_at
 
-    def watch(self) -> None:
-        """Starts the watchdog."""
-        threading.Thread(target=self._watch, name="encola-lease", daemon=True).start()
+    def begin(self) -> None:
+        """
+        From here on tasks are claimed, so the watchdog begins, with a fresh renewal.
+
+        Not earlier: a start may take long on a busy machine, and has nothing to be stopped for.
+        May be called again, after a reconnection.
+        """
+        self.renew()
+        if not self._is_watched:
+            self._is_watched = True
+            threading.Thread(target=self._watch, name="encola-lease", daemon=True).start()
 
     def renew(self) -> None:
         """One heartbeat. A store that does not answer is left to the watchdog."""

@@ -24,6 +24,7 @@ import redis
 from celery import bootsteps, signals
 from celery.concurrency.solo import TaskPool as SoloPool
 from celery.exceptions import ImproperlyConfigured, SecurityWarning
+from celery.platforms import set_pdeathsig
 from celery.utils.nodenames import default_nodename, host_format
 from celery.worker import state as worker_state
 from celery.worker.consumer import Consumer as CeleryConsumer
@@ -83,7 +84,6 @@ class LeaseStep(bootsteps.StartStopStep):
         tasklog.install(streams=True)
         lease: Lease = worker.encola_lease
         _register(lease)
-        lease.watch()
         inbox = Inbox(lease, worker)
         threading.Thread(target=inbox.run, name="encola-inbox", daemon=True).start()
         if worker.hub is None or worker.pool_cls is SoloPool:
@@ -311,6 +311,12 @@ def _listen_in_child(**_: Any) -> None:
     tasklog.current_task_log().is_alone = True
 
 
+@signals.beat_embedded_init.connect
+def _end_with_worker(**_: Any) -> None:
+    """``worker -B``: as Celery has it for the pool's children. Left alone it would go on for ever."""
+    set_pdeathsig("SIGKILL")
+
+
 class BindLease(bootsteps.StartStopStep):
     """Binds the channel of Celery's task consumer to the lease: from then on it claims."""
 
@@ -325,7 +331,9 @@ class BindLease(bootsteps.StartStopStep):
         channel: Channel = c.task_consumer.channel
         # The last of the worker's parts is there, and no task yet.
         keep_what_is_there()
-        channel.consume_under(c.controller.encola_lease)
+        lease: Lease = c.controller.encola_lease
+        lease.begin()
+        channel.consume_under(lease)
 
     def info(self, c: Any) -> dict[str, Any]:
         """
