@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 
 from encola.embedded.supervisor import free_port
 from encola.record import TaskState
+from encola.store import run
 from harness import Bench, Server
 from support import wait_until
 
@@ -295,3 +298,18 @@ def test_a_worker_with_a_wrong_setting_says_so_in_a_sentence(
     assert expected in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert 2 == done.returncode
+
+
+def test_inspect_tells_of_tasks_that_wait_for_their_time(bench: Bench) -> None:
+    """They wait in the store, for whichever worker has room then; of another queue they are not this worker's."""
+    due_ms = int(time.time() * 1000) + 60_000
+    (task_id,) = bench.send("work", 0, due_ms=due_ms)
+    try:
+        (shown,) = asked(bench, "inspect", "scheduled")
+
+        assert (task_id, "ledger_tasks.work", [0]) == tuple(
+            shown["request"][name] for name in ("id", "name", "args")
+        )
+        assert due_ms == round(dt.datetime.fromisoformat(shown["eta"]).timestamp() * 1000)
+    finally:
+        run(bench.client, bench.verbs.cancel(task_id))

@@ -14,9 +14,11 @@ from typing import Any
 from celery.app.control import Control as CeleryControl
 from celery.utils.functional import maybe_list
 from celery.worker import control as panel
-from celery.worker.control import control_command
+from celery.worker.control import control_command, inspect_command
 
 from ..errors import StoreError, TaskFinished, TaskNotFound
+from ..record import TaskRecord, iso
+from ..store import decode_record
 from .session import current_session
 
 logger = logging.getLogger(__name__)
@@ -62,3 +64,55 @@ def revoke(
     except StoreError as error:
         logger.warning("A revoke could not be written to the store: %s", error)
     return _revoke_in_memory(state, task_id, terminate, signal, **kwargs)
+
+
+#: So many of the tasks that are due next are shown.
+SHOWN_SCHEDULED = 100
+#: What Celery says of every task that waits for its time.
+ETA_PRIORITY = 6
+
+_scheduled_in_memory = panel.scheduled
+
+
+@inspect_command(alias="dump_schedule")
+def scheduled(state: Any, **kwargs: Any) -> list[dict[str, Any]]:
+    """List of currently scheduled ETA/countdown tasks."""
+    shown: list[dict[str, Any]] = _scheduled_in_memory(state, **kwargs)
+    queues = set(state.consumer.controller.encola_lease.queues)
+    return shown + [_as_scheduled(record) for record in _delayed() if record.queue in queues]
+
+
+def _delayed() -> list[TaskRecord]:
+    """The tasks that wait in the store for their time: for whichever worker has room then."""
+    session = current_session()
+    ids = session.client.zrange(session.keys.named("delayed"), 0, SHOWN_SCHEDULED - 1)
+    pipeline = session.client.pipeline(transaction=False)
+    for task_id in ids:
+        pipeline.hgetall(session.keys.record(task_id.decode()))
+    found = zip(ids, pipeline.execute(), strict=True)
+    return [decode_record(task_id.decode(), stored) for task_id, stored in found if stored]
+
+
+def _as_scheduled(record: TaskRecord) -> dict[str, Any]:
+    """As Celery tells of a request that a worker holds back."""
+    return {
+        "eta": record.due_at and iso(record.due_at),
+        "priority": ETA_PRIORITY,
+        "request": {
+            "id": record.id,
+            "name": record.name,
+            "args": record.args,
+            "kwargs": record.kwargs,
+            "type": record.name,
+            "hostname": None,
+            "time_start": None,
+            "acknowledged": False,
+            "delivery_info": {
+                "exchange": "",
+                "routing_key": record.queue,
+                "priority": record.priority,
+                "redelivered": False,
+            },
+            "worker_pid": None,
+        },
+    }
