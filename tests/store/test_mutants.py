@@ -402,13 +402,13 @@ MUTANTS = [
     Mutant(
         "the next delivery is forgotten",
         "_record",
-        "  redis.call('HSET', rec.key, 'm', next[1])\n",
+        "  redis.call('HSET', rec.key, 'm', message)\n",
         "",
     ),
     Mutant(
         "the next delivery outlives its attempt",
         "_record",
-        ", 'ph', 'nx', 'nd')",
+        ", 'ph', 'nx', 'nd', 'rp')",
         ", 'ph')",
         times=2,
     ),
@@ -487,8 +487,8 @@ MUTANTS = [
     Mutant(
         "a promotion without an event",
         "_record",
-        "      redis.call('HDEL', rec.key, 'du')\n      emit(rec)\n",
-        "      redis.call('HDEL', rec.key, 'du')\n",
+        "        redis.call('HDEL', rec.key, 'du')\n        emit(rec)\n",
+        "        redis.call('HDEL', rec.key, 'du')\n",
     ),
     Mutant(
         "prune removes what runs again",
