@@ -22,6 +22,7 @@ import logging
 import os
 import re
 import sys
+import time
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -35,6 +36,8 @@ MAX_BYTES = 10 * 1024 * 1024
 """Size at which a log file is rotated."""
 KEPT_FILES = 5
 """Rotated files kept beside the current one."""
+LOOK_SECONDS = 0.05
+"""How often to look whether another process has rotated the file, and how large it is."""
 
 #: The task that this thread or coroutine works for; in each line when it is set.
 current_task_id: ContextVar[str | None] = ContextVar("encola_task_id", default=None)
@@ -135,9 +138,18 @@ class TextFormatter(logging.Formatter):
     def __init__(self, process: str) -> None:
         super().__init__()
         self._process = process
+        self._last: tuple[logging.LogRecord | None, str] = (None, "")
 
     def format(self, record: logging.LogRecord) -> str:
         """Time, level, process, logger, message, task, error."""
+        # Standard error and the file ask one after the other.
+        last, line = self._last
+        if last is not record:
+            line = self._line(record)
+            self._last = (record, line)
+        return line
+
+    def _line(self, record: logging.LogRecord) -> str:
         line = (
             f"{_utc(record.created)} {record.levelname} {self._process}[{record.process}] "
             f"{record.name}: {record.getMessage()}"
@@ -186,8 +198,9 @@ class SharedFileHandler(logging.Handler):
        looking again: another process may have done so in the meantime.
     3. Write the line in one call, which the kernel appends as a whole.
 
-    A line written between another's rename and our step 1 lands at the end of
-    ``<name>.log.1``; it is never lost.
+    The first two only every LOOK_SECONDS: for a worker's short tasks they would take as
+    long as the rest of it. A line written between another's rename and our step 1 lands
+    at the end of ``<name>.log.1``; it is never lost.
     """
 
     def __init__(
@@ -202,6 +215,8 @@ class SharedFileHandler(logging.Handler):
         path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.parent.mkdir(mode=0o700, exist_ok=True)
         self._descriptor: int | None = self._open()
+        self._held = 0
+        self._look_at = 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write *record*; an error in doing so is reported as ``logging`` does, never raised."""
@@ -233,17 +248,20 @@ class SharedFileHandler(logging.Handler):
         super().close()
 
     def _file_for(self, size: int) -> int:
-        descriptor, held = self._current()
-        if self._is_full(held, size):
-            with _Locked(self._path.with_name(f".{self._path.name}.lock")):
-                descriptor, held = self._current()
-                if self._is_full(held, size):
-                    rotate(self._path, self._kept_files)
-                    descriptor, _ = self._current()
-        return descriptor
+        if self._descriptor is None or self._is_full(size) or time.monotonic() > self._look_at:
+            self._look()
+            if self._is_full(size):
+                with _Locked(self._path.with_name(f".{self._path.name}.lock")):
+                    self._look()
+                    if self._is_full(size):
+                        rotate(self._path, self._kept_files)
+                        self._look()
+        self._held += size
+        return self.fileno()
 
-    def _current(self) -> tuple[int, int]:
-        """The file that has the name now, and its size in bytes."""
+    def _look(self) -> None:
+        """Opens the file that has the name now, unless it is ours, and notes its size in bytes."""
+        self._look_at = time.monotonic() + LOOK_SECONDS
         if self._descriptor is not None:
             ours = os.fstat(self._descriptor)
             try:
@@ -251,13 +269,14 @@ class SharedFileHandler(logging.Handler):
             except FileNotFoundError:
                 there = None
             if there and os.path.samestat(there, ours):
-                return self._descriptor, ours.st_size
+                self._held = ours.st_size
+                return
             os.close(self._descriptor)
         self._descriptor = self._open()
-        return self._descriptor, os.fstat(self._descriptor).st_size
+        self._held = os.fstat(self._descriptor).st_size
 
-    def _is_full(self, held: int, size: int) -> bool:
-        return held > 0 and held + size > self._max_bytes
+    def _is_full(self, size: int) -> bool:
+        return self._held > 0 and self._held + size > self._max_bytes
 
     def _open(self) -> int:
         return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

@@ -147,7 +147,7 @@ class TaskRecord:
 
     user_id: str | None = None  # x
     tenant: str = ""  # x
-    source: str = "stock"  # m
+    source: str = "api"  # m
     """Where it came in: api, python, celery, schedule, stock."""
     schedule_id: str | None = None  # m
     retried_from: str | None = None  # m

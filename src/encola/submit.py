@@ -20,6 +20,7 @@ import uuid_utils
 from .errors import InvalidInput, TooLarge
 from .record import iso, to_ms
 from .store import Message, NewTask
+from .store.message import USUAL_SOURCE
 from .task import Options, Seconds, TaskType
 
 #: Deepest nesting of an input, arrays and objects counted.
@@ -63,18 +64,7 @@ def prepare_valid(
     user_id = options.user_id
     if user_id is None and "user_id" in task_type.fields:
         user_id = str(arguments[task_type.fields.index("user_id")])
-    ours: dict[str, Any] = {"source": options.source}
-    if options.labels:
-        ours["labels"] = dict(options.labels)
-    if options.traceparent:
-        ours["traceparent"] = options.traceparent
-    if options.retried_from:
-        ours["retried_from"] = options.retried_from
-    if options.schedule_id:
-        ours["schedule_id"] = options.schedule_id
-    if options.idempotency_key:
-        ours["idempotency_key"] = options.idempotency_key
-    headers: dict[str, Any] = {"encola": ours}
+    headers: dict[str, Any] = {"encola": _ours(options)}
     if options.expires is not None:
         headers["expires"] = iso(_moment(options.expires))
     stored = Message(task_type.wire_name, body.decode(), headers)
@@ -106,6 +96,19 @@ def refuse_unspeakable(value: Any, depth: int = 0) -> None:
     elif isinstance(value, (list, tuple)):
         for item in value:
             refuse_unspeakable(item, depth + 1)
+
+
+def _ours(options: Options) -> dict[str, Any]:
+    """Our own part of the headers: what is not as usual."""
+    ours = {
+        "source": None if options.source == USUAL_SOURCE else options.source,
+        "labels": dict(options.labels),
+        "traceparent": options.traceparent,
+        "retried_from": options.retried_from,
+        "schedule_id": options.schedule_id,
+        "idempotency_key": options.idempotency_key,
+    }
+    return {name: value for name, value in ours.items() if value}
 
 
 def _due_ms(options: Options) -> int | None:

@@ -81,10 +81,13 @@ def test_new_rows_gather_and_never_jump(opened: Open, service: Service) -> None:
 
 def test_a_row_changes_in_its_place(opened: Open, service: Service) -> None:
     """From waiting to completed, with the same element, so a selection in it stays."""
+    service.call("POST", "/tasks/types/resize_photos/pause")
     task_id = service.submit("resize_photos", {"album": "x", "photos": 20, "seconds": 3})
     page = listening(opened, f"/#/tasks?task={task_id}")
     row = page.locator(f'tr[data-id="{task_id}"]')
+    expect(row.locator(".badge")).to_have_text("Pendiente")
     row.evaluate("(row) => { globalThis.kept = row; }")
+    service.call("POST", "/tasks/types/resize_photos/resume")
     expect(row.locator(".badge")).to_have_text("En proceso")
     expect(row.locator(".badge")).to_have_text("Completada", timeout=20_000)
     expect(page.locator(".side-panel .badge").first).to_have_text("Completada")

@@ -7,11 +7,13 @@ import time
 from typing import Any
 
 import pytest
+import uuid_utils
 from celery import chain, chord, group, states
 from celery.exceptions import TaskRevokedError, TimeLimitExceeded
 
 from encola.engine import celery_app
 from encola.record import TaskState
+from encola.store import Message, NewTask, encode_body, run
 from harness import Bench
 from support import wait_until
 
@@ -188,6 +190,17 @@ def test_retry_keeps_its_id_and_counts(tasks: Any, bench: Bench) -> None:
     assert record is not None
     assert ["RETRY", "RETRY", "RETRY", "SUCCESS"] == [a.outcome for a in record.attempts]
     assert 4 == len([r for r in bench.ledger.rows() if r["id"] == result.id])
+
+
+def test_a_retried_task_says_where_it_first_came_from(bench: Bench) -> None:
+    message = Message("engine_tasks.flaky", encode_body([1])).encode()
+    task = NewTask(str(uuid_utils.uuid7()), message, "encola", "engine_tasks.flaky")
+    run(bench.client, bench.verbs.enqueue([task], 10**9))
+    bench.wait_finished(LIMIT, [task.id])
+
+    record = bench.record(task.id)
+    assert record is not None
+    assert ("api", ["RETRY", "SUCCESS"]) == (record.source, [a.outcome for a in record.attempts])
 
 
 def test_retries_end(tasks: Any, bench: Bench) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import uuid_utils
 from kombu.asynchronous.hub import Hub
 
 from encola.engine.pool import WORDS, Loads, Outbox
-from encola.engine.session import Unsent, current_session
+from encola.engine.session import Session, Unsent, current_session
 from encola.engine.transport import AddingOnce
 from encola.engine.worker import FORGET_SECONDS, LeaseStep
+from encola.errors import StoreError
 from encola.record import TaskState
+from encola.store import Message, NewTask, Settled, Start, encode_body
 from encola.tasklog import current_task_log
 from harness import Bench
 from support import wait_until
@@ -66,8 +70,8 @@ def test_the_parent_hears_of_an_end_after_the_store() -> None:
     class Queue:
         words: list[Any] = []  # noqa: RUF012 - one queue, one test
 
-        def put(self, word: Any) -> None:
-            self.words.append(word)
+        def send_payload(self, payload: bytes) -> None:
+            self.words.append(pickle.loads(payload))  # noqa: S301 - our own
 
     session, queue = Session(), Queue()
     outbox = Outbox(queue, session)  # type: ignore[arg-type]  # all it asks of a session
@@ -79,6 +83,32 @@ def test_the_parent_hears_of_an_end_after_the_store() -> None:
     session.unsent = None
     outbox.flush()
     assert [(WORDS, [(1, "the end of one"), (0, "the start of the next")])] == queue.words
+
+
+def test_an_outcome_goes_out_with_the_next_start_and_each_has_its_answer(bench: Bench) -> None:
+    """Also where the server breaks the start off: the outcome is written, and counted."""
+    session, reported = Session(), list[Any]()
+    message = Message("t", encode_body([])).encode()
+    ids = [str(uuid_utils.uuid7()) for _ in range(3)]
+    tasks = [NewTask(task_id, message, "apart", "t") for task_id in ids]
+    session.run(session.verbs.heartbeat("apart/1", 60_000, register=True))
+    session.run(session.verbs.enqueue(tasks, 100))
+    session.run(session.verbs.claim("apart/1", 3, ["apart"]))
+    session.run(session.verbs.start(ids[0], 1))
+    session.is_next_waiting = lambda: True
+
+    session.insist_later(session.verbs.settle(ids[0], 1, "SUCCESS", b"1"), reported.append)
+    assert [] == reported
+    assert Start.STARTED is session.insist(session.verbs.start(ids[1], 1))
+    assert [Settled.WRITTEN] == reported
+
+    session.insist_later(session.verbs.settle(ids[1], 1, "SUCCESS", b"2"), reported.append)
+    bench.client.set(bench.keys.record(ids[2]), "no record")
+    with pytest.raises(StoreError, match="wrong kind"):
+        session.insist(session.verbs.start(ids[2], 1))
+    assert [Settled.WRITTEN] * 2 == reported
+    counts = bench.client.hgetall(bench.keys.named("counts"))
+    assert b"2" == counts[b"t\x1fapart\x1fSUCCESS"]
 
 
 def test_the_limits_of_ended_tasks_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ from encola.store import (
     encode_body,
     run,
 )
-from encola.store.scripts import Library
+from encola.store.library import Library
 
 #: The clock of the tests: a key, in milliseconds.
 CLOCK = "local function now_ms() return tonumber(redis.call('GET', ARGV[1] .. 'clock')) end\n"

@@ -18,6 +18,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from redis.exceptions import ResponseError
 from snapshot import check, look
 
 from encola.errors import (
@@ -45,8 +46,9 @@ from encola.store import (
     run_async,
     run_many,
 )
+from encola.store.library import Library
 from encola.store.logs import decode_line
-from encola.store.scripts import Claimed, Library, LogLine, WhyWaiting
+from encola.store.scripts import Claimed, LogLine, WhyWaiting
 from support import Server, Store
 
 LEASE_MS = 30_000
@@ -585,6 +587,27 @@ def test_a_wake_up_token_is_there_while_work_is_left(bench: Bench) -> None:
     bench.client.delete(wake)
     bench.claim(2)
     assert bench.client.llen(wake) == 0
+
+
+def test_two_calls_as_one_have_an_answer_each(bench: Bench) -> None:
+    """Where one of them breaks off, what the other did is there, counters included."""
+    verbs = bench.verbs
+    token = bench.running("a")
+    bench.enqueue("b")
+    [message] = bench.claim(1)
+    bench.client.set(bench.keys.record("broken"), "no record")
+    settle = verbs.settle("a", token, "SUCCESS", b"1")
+
+    assert (Settled.WRITTEN, Start.STARTED) == bench.do(
+        verbs.both(settle, verbs.start("b", message.token))
+    )
+    assert ("SUCCESS", "STARTED") == (bench.state("a"), bench.state("b"))
+
+    settle = verbs.settle("b", message.token, "SUCCESS", b"1")
+    one, other = bench.do(verbs.both(settle, verbs.start("broken", 1)))
+    bench.client.delete(bench.keys.record("broken"))
+    assert (Settled.WRITTEN, "SUCCESS") == (one, bench.state("b"))
+    assert isinstance(other, ResponseError)
 
 
 def test_what_was_cancelled_in_a_very_long_list_is_passed_over(bench: Bench) -> None:

@@ -29,9 +29,10 @@ import encola.store
 from encola.errors import StoreError, StoreFull
 from encola.record import from_ms, to_ms
 from encola.store import Acceptance, Keys, NewTask, NextDelivery, Verbs, connect, run
+from encola.store.library import Library
 from encola.store.plans import Plan
 from encola.store.schedule_verbs import Declarer, Fired, ScheduleVerbs
-from encola.store.scripts import Library, Settled
+from encola.store.scripts import Settled
 from encola.timing import Every
 from support import Server, Store
 
@@ -375,6 +376,12 @@ MUTANTS = [
         "a state is left without being counted down",
         "_record",
         "      tally(rec, rec.state, -1)\n",
+        "",
+    ),
+    Mutant(
+        "what a script has added up is not written",
+        "_record",
+        "if by ~= 0 then redis.call('HINCRBY', COUNTS, field, by) end",
         "",
     ),
     Mutant("promoting does not count down", "_record", "      tally(rec, 'delayed', -1)\n", ""),

@@ -159,7 +159,10 @@ def test_an_envelope_is_read_whatever_its_properties_are(
     envelope = {"body": encode_body([1]), "headers": headers, "properties": properties}
     message = Message.decode(json.dumps(envelope, indent=indent).encode())
 
-    assert (message.task, message.headers) == ("t", {"lang": "py"})
+    assert (message.task, message.headers) == (
+        "t",
+        {"lang": "py", "encola": {"source": "stock"}},
+    )
     assert message.arguments() == ([1], {})
 
 

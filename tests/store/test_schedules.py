@@ -29,6 +29,7 @@ from encola.errors import (
 from encola.record import TaskRecord, from_ms
 from encola.scheduler import Scheduler
 from encola.store import Call, Keys, Message, NewTask, Verbs, decode_record, encode_body, run
+from encola.store.library import Library
 from encola.store.plans import Plan, run_id
 from encola.store.schedule_verbs import (
     Declared,
@@ -38,7 +39,6 @@ from encola.store.schedule_verbs import (
     Look,
     ScheduleVerbs,
 )
-from encola.store.scripts import Library
 from encola.timing import Cron, Every, Timing
 from support import Store
 

@@ -14,8 +14,9 @@ from encola.record import TaskState
 from encola.store import Filter, Keys, Page, Records, Verbs, connect_async, run
 from encola.store import records as lists
 from encola.store.indexes import LAST_MS, first_ms
+from encola.store.library import Library
 from encola.store.message import Message, encode_body
-from encola.store.scripts import Library, NewTask
+from encola.store.scripts import NewTask
 from support import Server, Store
 
 R = TypeVar("R")

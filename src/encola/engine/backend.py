@@ -391,6 +391,8 @@ class Backend(SyncBackendMixin, CeleryBackend):
         Raises:
             kombu.exceptions.EncodeError: it is none; Celery makes a FAILURE of it.
         """
+        if value is None:
+            return b"null"
         encoded = self.encode(self.prepare_value(value))
         return encoded.encode() if isinstance(encoded, str) else bytes(encoded)
 

@@ -12,6 +12,7 @@ from celery._state import get_current_task
 
 from ..record import to_ms
 from ..store import Message, NewTask
+from ..store.message import USUAL_SOURCE
 from ..store.scripts import Claimed
 
 #: Header under which the fencing token travels to the child.
@@ -42,6 +43,8 @@ def delivery(claimed: Claimed) -> dict[str, Any]:
     headers = {
         "lang": "py",
         **message.headers,
+        # Said outright: what the task sends on under its own id takes it along.
+        "encola": {"source": USUAL_SOURCE, **message.ours},
         "id": claimed.id,
         "task": message.task,
         "root_id": message.headers.get("root_id") or claimed.id,

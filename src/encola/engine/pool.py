@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import select
 import signal
 from collections.abc import Callable, Iterable
@@ -102,7 +103,9 @@ class Outbox:
         """All that waits in one message: the parent wakes up once."""
         waiting, self._waiting = self._waiting, []
         if waiting:
-            self._outq.put((WORDS, waiting))
+            # As its put() does, without billiard's pickler, which is made anew each time for
+            # what these words never hold: sockets and methods.
+            self._outq.send_payload(pickle.dumps((WORDS, waiting)))
 
 
 class Child(CeleryChild):

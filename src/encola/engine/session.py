@@ -21,7 +21,7 @@ from ..embedded.runfile import resolve_redis_url
 from ..errors import StoreError, StoreUnavailable
 from ..settings import get_settings
 from ..store import Call, Keys, Verbs, connect, run
-from ..store.callers import run_both_on, run_on, translate
+from ..store.callers import run_on, translate
 
 R = TypeVar("R")
 
@@ -97,12 +97,11 @@ class Session:
         Two such calls are most of what a short task costs, and redis-py's client, with
         its pool and its retries, would be half of each.
         """
-        unsent = self.unsent
         connection = self._own_connection()
         try:
-            if unsent is None:
+            if self.unsent is None:
                 return run_on(connection, call)
-            first, second = run_both_on(connection, unsent.call, call)
+            return self._run_after_unsent(connection, self.unsent, call)
         except ResponseError as error:
             raise translate(error) from error
         except BaseException as error:
@@ -111,12 +110,14 @@ class Session:
             if isinstance(error, (RedisError, OSError)):
                 raise translate(error) from error
             raise
+
+    def _run_after_unsent(self, connection: redis.Connection, unsent: Unsent, call: Call[R]) -> R:
+        outcome, answer = run_on(connection, self.verbs.both(unsent.call, call))
         self.unsent = None
-        unsent.report(translate(first) if isinstance(first, ResponseError) else first)
+        unsent.report(translate(outcome) if isinstance(outcome, ResponseError) else outcome)
         self.on_sent()
-        if isinstance(second, ResponseError):
-            raise translate(second) from second
-        answer: R = second
+        if isinstance(answer, ResponseError):
+            raise answer
         return answer
 
     def _own_connection(self) -> redis.Connection:

@@ -64,26 +64,6 @@ def run_on(connection: redis.Connection, call: Call[R]) -> R:
     return call.decode(reply)
 
 
-def run_both_on(
-    connection: redis.Connection, first: Call[Any], second: Call[Any]
-) -> tuple[Any, Any]:
-    """Two calls in one round trip, in this order; for what the server refused, its error. As :func:`run_on`."""
-    calls: tuple[Call[Any], ...] = (first, second)
-    commands = [
-        ("EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.argv) for call in calls
-    ]
-    connection.send_packed_command(connection.pack_commands(commands))
-    replies: list[Any] = []
-    for call in calls:
-        try:
-            replies.append(call.decode(connection.read_response()))
-        except ResponseError as error:
-            replies.append(error)
-    if any(isinstance(reply, NoScriptError) for reply in replies):
-        return run_on(connection, first), run_on(connection, second)
-    return replies[0], replies[1]
-
-
 async def run_async(client: redis.asyncio.Redis, call: Call[R]) -> R:
     """:func:`run` on the event loop."""
     arguments = (len(call.keys), *call.keys, *call.argv)

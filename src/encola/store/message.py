@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 #: How our own form begins: its first header is always the task's name.
 _OURS = b'{"task":'
+
+#: Where a message of ours came by that does not say it: most do, and it would be kept with each record.
+USUAL_SOURCE: Final = "api"
 
 #: Headers that say nothing with these values: Celery assumes the same when they are missing. Of any
 #: other, 0 and False do say something: the first part of a chord has ``group_index`` 0.
@@ -85,6 +88,8 @@ class Message:
         # The due time is the store's business; a worker would wait a second time.
         headers.pop("eta", None)
         headers.pop("id", None)
+        ours = headers.get("encola")
+        headers["encola"] = {"source": "stock", **(ours if isinstance(ours, dict) else {})}
         properties = envelope.get("properties")
         properties = properties if isinstance(properties, dict) else {}
         if properties.get("reply_to"):

@@ -30,7 +30,7 @@ from .callers import translated
 from .events import START, Order, decode_event
 from .indexes import LAST_MS, Entry, Filter, Indexes, order_of
 from .keys import Keys
-from .message import Message
+from .message import USUAL_SOURCE, Message
 
 #: Records looked at for one page when several filters are given.
 SCAN_BOUND: Final = 5_000
@@ -68,7 +68,7 @@ def decode_record(task_id: str, stored: dict[bytes, bytes]) -> TaskRecord:
         kwargs=kwargs,
         user_id=user or None,
         tenant=tenant,
-        source=ours.get("source", "stock"),
+        source=ours.get("source", USUAL_SOURCE),
         schedule_id=ours.get("schedule_id"),
         retried_from=ours.get("retried_from"),
         root_id=message.headers.get("root_id") or task_id,

@@ -10,12 +10,11 @@ script does, step by step, stands at the top of its file in ``lua/``.
 from __future__ import annotations
 
 import enum
-import functools
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any, Final, Generic, TypeVar
+
+from redis.exceptions import ResponseError
 
 from ..errors import (
     InvalidQueue,
@@ -28,20 +27,13 @@ from ..errors import (
 )
 from ..record import MAX_ID_BYTES
 from .keys import Keys
+from .library import Library, Script
 
 Argument = str | bytes | int | float
 #: More than any number of records.
 NO_LIMIT: Final = 2**53 - 1
 R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """The text of one script, and the name the server knows it by."""
-
-    name: str
-    source: str
-    sha: str
+F = TypeVar("F")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,52 +44,6 @@ class Call(Generic[R]):
     keys: list[str]
     argv: list[Argument]
     decode: Callable[[Any], R]
-
-
-class Library:
-    """
-    The scripts of ``lua/``, each with what it shares put in front.
-
-    Args:
-        clock: source of ``now_ms()``; the tests inject a clock of their own.
-    """
-
-    #: All but these may run when the server is out of memory, so that a
-    #: full server can still finish, and so forget, what it has.
-    REFUSED_WHEN_FULL: Final = frozenset({"enqueue", "fire"})
-    #: Script -> the shared parts it needs besides ``_record``.
-    NEEDS: Final[dict[str, tuple[str, ...]]] = {
-        "claim": ("_adopt",),
-        "sweep": ("_adopt", "_held"),
-        "pause": ("_held",),
-        "purge": ("_adopt",),
-        "cancel": ("_acts",),
-        "retry": ("_acts",),
-        "bulk": ("_acts",),
-    }
-
-    def __init__(self, clock: str | None = None, overrides: dict[str, str] | None = None) -> None:
-        self._clock = clock if clock is not None else _read("_clock")
-        self._overrides = overrides or {}
-        self._scripts: dict[str, Script] = {}
-
-    def __getitem__(self, name: str) -> Script:
-        if name not in self._scripts:
-            parts = ["#!lua" if name in self.REFUSED_WHEN_FULL else "#!lua flags=allow-oom"]
-            parts += [self._clock, self._text("_record")]
-            parts += [self._text(part) for part in (*self.NEEDS.get(name, ()), name)]
-            source = "\n".join(parts)
-            sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
-            self._scripts[name] = Script(name, source, sha)
-        return self._scripts[name]
-
-    def _text(self, name: str) -> str:
-        return self._overrides.get(name) or _read(name)
-
-
-@functools.cache
-def _read(name: str) -> str:
-    return resources.files(__package__).joinpath("lua", f"{name}.lua").read_text("utf-8")
 
 
 # --- what goes in and what comes out ---------------------------------------
@@ -375,6 +321,24 @@ class Verbs:
         return self.call(
             "settle", [task_id, token, state, value, error_code, due, children], Settled
         )
+
+    def both(
+        self, first: Call[F], second: Call[R]
+    ) -> Call[tuple[F | ResponseError, R | ResponseError]]:
+        """Two calls as one, *first* first. Where the server broke one off, its error stands in place of its answer."""
+        shared = len(self._head)
+        script = self.library.both(first.script.name, second.script.name)
+        own = first.argv[shared:]
+        argv = [*first.argv[:shared], len(own), *own, *second.argv[shared:]]
+
+        def decode(reply: list[Any]) -> tuple[F | ResponseError, R | ResponseError]:
+            one, other = reply
+            return (
+                one if isinstance(one, ResponseError) else first.decode(one),
+                other if isinstance(other, ResponseError) else second.decode(other),
+            )
+
+        return Call(script, first.keys, argv, decode)
 
     def confirm(self, ends: Iterable[tuple[str, int, str]]) -> Call[list[bool]]:
         """*ends*: (id, token, how); True where the end was decided by this call."""

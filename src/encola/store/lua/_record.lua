@@ -100,9 +100,14 @@ local function emit(rec, extra, value)
   redis.call('XADD', EVENTS, 'MAXLEN', '~', EVENTS_KEPT, '*', unpack(fields))
 end
 
+-- What a script adds to counters and the queues that it tells of: finish() writes each once, however
+-- many tasks there were.
+local TALLIES, COUNTERS, WOKEN = {}, {}, {}
+
 -- How many records of a type and queue are in a state, or wait for a time.
 local function tally(rec, what, by)
-  redis.call('HINCRBY', COUNTS, rec.type .. '\31' .. rec.queue .. '\31' .. what, by)
+  local field = rec.type .. '\31' .. rec.queue .. '\31' .. what
+  TALLIES[field] = (TALLIES[field] or 0) + by
 end
 
 local function set_state(rec, state)
@@ -121,25 +126,33 @@ end
 local function waiting_state(rec) return rec.retries > 0 and 'RETRY' or 'PENDING' end
 local function delayed_state(rec) return rec.retries > 0 and 'RETRY' or 'SCHEDULED' end
 
--- Tells one blocked worker that a queue holds work. A token is only a hint:
--- one that is lost costs a poll, never a task.
-local function wake(queue)
-  local key = P .. 'wake:' .. queue
-  if redis.call('LLEN', key) == 0 then
-    redis.call('LPUSH', key, '1')
-    redis.call('PEXPIRE', key, 60000)
-  end
+-- Tells one blocked worker that a queue holds work.
+local function wake(queue) WOKEN[queue] = true end
+
+-- Counts in the statistics of this minute.
+local function count(rec, what)
+  local prefix = rec.type .. '\31' .. rec.queue .. '\31'
+  for _, name in ipairs(what) do COUNTERS[prefix .. name] = (COUNTERS[prefix .. name] or 0) + 1 end
 end
 
-local function count(rec, what)
-  local minute = math.floor(NOW / 60000)
-  local key = P .. 'stats:' .. minute
-  local prefix = rec.type .. '\31' .. rec.queue .. '\31'
-  local is_first = false
-  for _, name in ipairs(what) do
-    if redis.call('HINCRBY', key, prefix .. name, 1) == 1 then is_first = true end
+-- The last thing that every script does; see encola/store/library.py.
+local function finish()
+  for field, by in pairs(TALLIES) do
+    if by ~= 0 then redis.call('HINCRBY', COUNTS, field, by) end
   end
-  if is_first then redis.call('PEXPIRE', key, STATS_MS) end
+  local minute, is_first = P .. 'stats:' .. math.floor(NOW / 60000), false
+  for field, by in pairs(COUNTERS) do
+    if redis.call('HINCRBY', minute, field, by) == by then is_first = true end
+  end
+  if is_first then redis.call('PEXPIRE', minute, STATS_MS) end
+  -- A token is only a hint: one that is lost costs a poll, never a task.
+  for queue in pairs(WOKEN) do
+    local key = P .. 'wake:' .. queue
+    if redis.call('LLEN', key) == 0 then
+      redis.call('LPUSH', key, '1')
+      redis.call('PEXPIRE', key, 60000)
+    end
+  end
 end
 
 -- Histogram bucket of a time: k holds [2^(k-1), 2^k) ms, 0 holds less than 1 ms.
