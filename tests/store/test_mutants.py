@@ -468,7 +468,12 @@ MUTANTS = [
         "  if redis.call('EXISTS', record_key(id)) == 1 then return nil end\n",
         "",
     ),
-    Mutant("creation times run backwards", "_record", "math.max(last, NOW)", "NOW"),
+    Mutant(
+        "creation times run backwards",
+        "_record",
+        "if NOW > LAST_CREATED then",
+        "if NOW ~= LAST_CREATED then",
+    ),
     # Schedules; the machine of schedules catches the rest of them.
     Mutant(
         "what is too late is fired",

@@ -6,6 +6,7 @@ Plain addresses only, as people have them. No name is looked up.
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 
@@ -18,7 +19,7 @@ ADDRESS_LIMIT = 254
 LOCAL_PART_LIMIT = 64
 """Bytes before the @. Source: RFC 5321, 4.5.3.1.1."""
 
-_ATOM_SIGNS = frozenset("!#$%&'*+-/=?^_`{|}~")  # RFC 5322, 3.2.3  # RFC 5322, 3.2.3
+_ATOM_SIGNS = frozenset("!#$%&'*+-/=?^_`{|}~")  # RFC 5322, 3.2.3
 _NAMED_SENDER = re.compile(r'\s*"?([^"<>]*?)"?\s*<([^<>]*)>\s*')
 
 
@@ -72,12 +73,18 @@ def split_address(text: str) -> tuple[str, str]:
         raise ValueError("expected one @ with a name before and a domain after it")
     if not all(local.split(".")) or not all(_is_in_atom(sign) for sign in local if sign != "."):
         raise ValueError("the part before the @ has a character or a dot where none may be")
-    ascii_domain = _ascii_domain(domain)
     if len(local.encode()) > LOCAL_PART_LIMIT:
         raise ValueError(f"the part before the @ has more than {LOCAL_PART_LIMIT} bytes")
-    if max(len(text.encode()), len(local.encode()) + 1 + len(ascii_domain)) > ADDRESS_LIMIT:
-        raise ValueError(f"an e-mail address has at most {ADDRESS_LIMIT} bytes")
+    # Before the domain is looked at: what is kept of it is short.
+    _refuse_long(len(text.encode()))
+    ascii_domain = _ascii_domain(domain)
+    _refuse_long(len(local.encode()) + 1 + len(ascii_domain))
     return local, ascii_domain
+
+
+def _refuse_long(size: int) -> None:
+    if size > ADDRESS_LIMIT:
+        raise ValueError(f"an e-mail address has at most {ADDRESS_LIMIT} bytes")
 
 
 def _is_in_atom(sign: str) -> bool:
@@ -86,6 +93,8 @@ def _is_in_atom(sign: str) -> bool:
     return unicodedata.category(sign)[0] in "LMN"  # RFC 6531 allows more; nobody has it
 
 
+# Most mail goes to a few domains, and each look takes as long as all the rest of a submit's checks.
+@functools.lru_cache(maxsize=1024)
 def _ascii_domain(domain: str) -> str:
     try:
         encoded = idna.encode(domain, uts46=True, std3_rules=True).decode()

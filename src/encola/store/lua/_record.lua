@@ -326,11 +326,14 @@ end
 
 -- A new order number and a creation time that never runs backwards, whatever the
 -- clock does: the pair is the id of the record's entries in the index streams.
+local LAST_CREATED
 local function next_order()
-  local last = tonumber(redis.call('HGET', META, 'last_ms') or 0)
-  local created = math.max(last, NOW)
-  if created ~= last then redis.call('HSET', META, 'last_ms', created) end
-  return created, redis.call('HINCRBY', META, 'n', 1)
+  LAST_CREATED = LAST_CREATED or tonumber(redis.call('HGET', META, 'last_ms') or 0)
+  if NOW > LAST_CREATED then
+    LAST_CREATED = NOW
+    redis.call('HSET', META, 'last_ms', NOW)
+  end
+  return LAST_CREATED, redis.call('HINCRBY', META, 'n', 1)
 end
 
 -- Writes a new record and its index entries; puts it nowhere yet.
