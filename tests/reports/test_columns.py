@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encola.reports.columns import Column, candidates, plain_words
-from encola.reports.document import Scale, breakable
+from encola.reports.document import Bar, Scale, breakable, columns_chart
 from encola.reports.periods import MOST, Periods
 from encola.reports.wording import Wording, rounded, shortened, shown
 
@@ -66,6 +66,20 @@ def test_any_time_is_cut_into_a_number_of_periods_that_fits(one: dt.date, other:
     assert starts[0] <= first_day
     assert {periods.start_of(first_day), periods.start_of(last_day)} <= set(starts)
     assert starts == [periods.start_of(start) for start in starts]
+
+
+@pytest.mark.parametrize(
+    ("label", "number", "every"),
+    [("sept 2025", 12, 1), ("11 ene 2025", 60, 6), ("11 ene 2025", 62, 7), ("x" * 300, 5, 5)],
+)
+def test_labels_of_upright_bars_do_not_run_into_one_another(
+    label: str, number: int, every: int
+) -> None:
+    chart = columns_chart([Bar(label, [(1.0, "main")])] * number, alt="", format_tick=str)
+
+    assert [label if at % every == 0 else "" for at in range(number)] == [
+        bar["label"] for bar in chart["bars"]
+    ]
 
 
 @given(st.lists(st.floats(1e-6, 1e30) | st.floats(-1e30, -1e-6), max_size=20))

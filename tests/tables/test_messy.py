@@ -384,6 +384,9 @@ def test_a_line_of_no_end_is_given_up(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(FileFailed, match=r"^Line 3 is longer than 16 MiB") as failed:
         read(b"a,b\n1,2\n" + b"x" * 2**25, tmp_path)
     assert "file_line_too_long" == failed.value.error_code
+    # Also where it is the header, and the only one.
+    with pytest.raises(FileFailed, match=r"^Line 1 is longer than 16 MiB"):
+        read(b"x" * 2**25, tmp_path)
     # Lines that were cut before it count, those of a block in order as those of another.
     monkeypatch.setattr("encola.tables.unpacking.BLOCK", 2**18)
     table = b"a,b\n" + b"1,2\n" * 2**17 + b"1\n" + b"1,2\n" * 2**17

@@ -19,6 +19,10 @@ Tone = Literal["main", "good", "bad", "dim"]
 Align = Literal["left", "right"]
 #: Longest word that is sure to fit beside a lying bar.
 LABEL_WORD: Final = 22
+#: Points that upright bars share on a page, that a sign of a label takes, and between two labels.
+CHART_WIDTH: Final = 449.0
+LABEL_SIGN: Final = 3.7
+LABEL_GAP: Final = 4.0
 #: Lines of a chart's scale, about.
 TICKS: Final = 5
 
@@ -126,9 +130,11 @@ def columns_chart(
     legend: Sequence[tuple[str, Tone]] = (),
     most_labels: int = 12,
 ) -> Block:
-    """Upright bars over a scale. Of many labels every second, third, … is shown."""
+    """Upright bars over a scale. Of many or long labels every second, third, … is shown."""
     scale = Scale.over([value for bar in bars for value in _extent(bar)])
-    every = math.ceil(len(bars) / most_labels) if bars else 1
+    room = max((len(bar.label) for bar in bars), default=0) * LABEL_SIGN + LABEL_GAP
+    most = max(1, min(most_labels, int(CHART_WIDTH / room)))
+    every = math.ceil(len(bars) / most) if bars else 1
     return {
         "kind": "columns",
         "alt": alt,

@@ -153,7 +153,7 @@ class Lines:
             return text if text.endswith(LINE_END) or not text else text + LINE_END
         end = block.rfind(LINE_END) + 1
         if not end and len(self.rest) + len(block) > MOST_LINE:
-            raise _too_long(self._before + self.rest.count(LINE_END) + 1)
+            raise line_too_long(self._before + self.rest.count(LINE_END) + 1)
         text = b"".join((self.rest, memoryview(block)[:end])) if end else b""
         self.rest = block[end:] if end else self.rest + block
         return text
@@ -330,7 +330,8 @@ def _is_utf8(line: bytes) -> bool:
     return True
 
 
-def _too_long(number: int) -> FileFailed:
+def line_too_long(number: int) -> FileFailed:
+    """What is wrong with a file whose line *number*, counted from 1, has no end in sight."""
     return FileFailed(
         f"Line {number} is longer than {MOST_LINE // 2**20} MiB, which no row of a table is. Expected "
         "rows that end with a line feed.",

@@ -32,7 +32,7 @@ from .dialect import Dialect, find_dialect
 from .encoding import Decoder
 from .failures import FileFailed
 from .kinds import Kind, find_kinds
-from .lines import LINE_END, Cut
+from .lines import LINE_END, MOST_LINE, Cut, line_too_long
 from .parsing import type_of
 from .profile import key
 from .rejected import RejectedFile
@@ -191,11 +191,21 @@ def _ahead(cuts: Iterator[Cut]) -> Generator[Cut]:
 
 
 def _without_lines(blocks: Iterator[bytes], skipped: int) -> Iterator[bytes]:
-    """The text below its first lines."""
+    """
+    The text below its first lines.
+
+    Raises:
+        FileFailed: one of these lines has no end in sight.
+    """
+    line, length = 1, 0
     for block in blocks:
         rest = block
-        while skipped and rest:
-            _, end, rest = rest.partition(LINE_END)
-            skipped -= bool(end)
+        while line <= skipped and rest:
+            part, end, rest = rest.partition(LINE_END)
+            length += len(part)
+            if length > MOST_LINE:
+                raise line_too_long(line)
+            if end:
+                line, length = line + 1, 0
         if rest:
             yield rest
