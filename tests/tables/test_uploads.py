@@ -15,6 +15,8 @@ from fastapi.testclient import TestClient
 
 import encola.uploads as uploads
 from encola.api import app
+from encola.api.download import Download
+from encola.files import open_data
 from encola.settings import get_settings
 
 client = TestClient(app)
@@ -95,6 +97,31 @@ def test_a_file_is_kept_listed_read_and_removed(data: Path) -> None:
     assert [] == kept(data)
     for method in (client.get, client.delete):
         assert "file_not_found" == method(f"/files/{name}").json()["code"]
+
+
+def test_a_download_that_broke_off_is_taken_up_again(data: Path) -> None:
+    address = "/files/" + send(TABLE)["file_path"].rpartition("/")[2]
+    first = client.get(address, headers={"Range": "bytes=0-9"})
+    mark = {"If-Range": first.headers["etag"]}
+    rest = client.get(address, headers={"Range": "bytes=10-", **mark})
+
+    assert (206, 206) == (first.status_code, rest.status_code)
+    assert f"bytes 10-{len(TABLE) - 1}/{len(TABLE)}" == rest.headers["content-range"]
+    assert TABLE == first.content + rest.content
+    # Of another file than the one that was begun, all of it.
+    other = client.get(address, headers={"Range": "bytes=10-", "If-Range": '"another"'})
+    assert (200, TABLE) == (other.status_code, other.content)
+    beyond = client.get(address, headers={"Range": f"bytes={len(TABLE)}-"})
+    assert (416, f"bytes */{len(TABLE)}") == (beyond.status_code, beyond.headers["content-range"])
+
+
+def test_a_file_is_sent_whole_though_it_is_removed_meanwhile(data: Path) -> None:
+    file = open_data(data, send(TABLE)["file_path"])
+    answer = Download(file, "text/csv", {})
+    next((data / "uploads").iterdir()).unlink()
+
+    assert TABLE == TestClient(answer).get("/").content
+    assert file.closed
 
 
 def test_two_files_of_one_name_are_two_files() -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Annotated, Any, BinaryIO, Final, TypeVar
 from urllib.parse import quote
@@ -12,9 +11,8 @@ from urllib.parse import quote
 import anyio.to_thread
 from fastapi import APIRouter, Path, Query
 from fastapi.routing import APIRoute
-from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from ..errors import TooLarge
 from ..files import DataFile, FileUnavailable, data_uri, open_data, remove_data
@@ -23,6 +21,7 @@ from ..settings import get_settings
 from ..tables.names import DATASETS, REJECTED, UPLOAD_ID, UPLOADS
 from ..uploads import Upload, check_room, list_uploads, receiving
 from .answers import answer, problems
+from .download import Download
 from .language import choose_language, say
 from .multipart import MOST_BESIDE, FilePart
 from .problems import Problem
@@ -33,8 +32,6 @@ T = TypeVar("T")
 
 #: Bytes that are gathered before they are written.
 GATHERED: Final = 2**20
-#: Bytes that are read at once of a file that is sent.
-SENT: Final = 2**18
 FOLDERS: Final = (UPLOADS, DATASETS, REJECTED)
 TYPES: Final = {".csv": "text/csv; charset=utf-8", ".parquet": "application/vnd.apache.parquet"}
 
@@ -118,11 +115,13 @@ async def list_files(
                 "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
             }
         },
+        206: {"description": "The part that `Range` asked for"},
+        416: {"description": "The file has no such part"},
         **problems(404),
     },
 )
 async def read_file(path: FilePathParameter) -> Response:
-    """An upload, a dataset, or a file of rejected rows, to be saved."""
+    """An upload, a dataset, or a file of rejected rows, to be saved; or the part of it that `Range` names."""
     uri = _uri(path)
     file = await _aside(lambda: _open(uri))
     name = uri.rpartition("/")[2]
@@ -130,16 +129,11 @@ async def read_file(path: FilePathParameter) -> Response:
     # What somebody sent is never shown as a page of ours, whatever it says it is.
     headers = {
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(_own_name(name))}",
-        "Content-Length": str(os.fstat(file.fileno()).st_size),
         "Content-Security-Policy": "sandbox",
     }
     is_ours = not uri.startswith(data_uri(UPLOADS))
     media_type = TYPES.get(kind, "") if is_ours else ""
-    return StreamingResponse(
-        iterate_in_threadpool(_pieces(file)),
-        media_type=media_type or "application/octet-stream",
-        headers=headers,
-    )
+    return Download(file, media_type or "application/octet-stream", headers)
 
 
 @router.delete("/files/{path:path}", response_model=FileRemoved, responses=problems(403, 404))
@@ -204,12 +198,6 @@ def _remove(uri: str) -> None:
 
 def _not_found(uri: str) -> Problem:
     return Problem(404, "file_not_found", f"There is no file {uri[:300]!r}.")
-
-
-def _pieces(file: BinaryIO) -> Iterator[bytes]:
-    with file:
-        while piece := file.read(SENT):
-            yield piece
 
 
 def _uploaded(upload: Upload) -> UploadedFile:
