@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import multiprocessing
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -207,6 +209,28 @@ def test_processes_that_share_a_file_rotate_it_without_losing_a_line(
 
     assert [f"{name}-{number:04d}" for name in "abc" for number in range(LINES)] == found
     assert len(list(tmp_path.glob("worker.log.*"))) > 5
+
+
+def test_a_full_disk_is_told_once_and_lines_go_on_when_there_is_room(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler = SharedFileHandler(tmp_path / "logs" / "encola.log")
+    record = logging.makeLogRecord({"msg": "a line"})
+    with open("/dev/full", "wb") as full:
+        os.dup2(full.fileno(), handler.fileno())
+    handler._look_at = math.inf
+    for _ in range(3):
+        handler.emit(record)
+
+    assert (
+        f"{tmp_path}/logs/encola.log lacks lines from here on; they are on standard error alone: "
+        "No space left on device\n"
+    ) == capsys.readouterr().err
+    handler._look_at = 0.0
+    handler.emit(record)
+    handler.close()
+    assert "a line\n" == (tmp_path / "logs" / "encola.log").read_text()
+    assert "" == capsys.readouterr().err
 
 
 def test_the_oldest_file_goes(tmp_path: Path) -> None:

@@ -217,14 +217,31 @@ class SharedFileHandler(logging.Handler):
         self._descriptor: int | None = self._open()
         self._held = 0
         self._look_at = 0.0
+        self._has_told = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write *record*; an error in doing so is reported as ``logging`` does, never raised."""
+        """
+        Write *record*; an error in doing so is never raised.
+
+        A disk that takes no line (it is full, say) takes none of the next thousand either: that is told
+        once, until it does again.
+        """
         try:
             line = self.format(record).encode("utf-8", "backslashreplace") + b"\n"
             os.write(self._file_for(len(line)), line)
+            self._has_told = False
+        except OSError as error:
+            self._tell_once(error)
         except Exception:  # noqa: BLE001  # logging must not break what it tells of
             self.handleError(record)
+
+    def _tell_once(self, error: OSError) -> None:
+        if not self._has_told and sys.stderr:
+            sys.stderr.write(
+                f"{self._name} lacks lines from here on; they are on standard error alone: "
+                f"{error.strerror}\n"
+            )
+        self._has_told = True
 
     @property
     def stream(self) -> SharedFileHandler:

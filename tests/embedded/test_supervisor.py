@@ -383,6 +383,18 @@ def test_a_folder_that_cannot_be_written_to_stops_the_start(tmp_path: Path) -> N
     assert caught.value.exit_code == 2
 
 
+def test_a_disk_without_room_for_the_addresses_stops_the_start(tmp_path: Path) -> None:
+    plan = supervisor.Plan("http://127.0.0.1:1", "redis://127.0.0.1:2", "smtp://127.0.0.1:3")
+
+    with pytest.raises(CannotStart) as caught:
+        supervisor._announce(plan, tmp_path / "gone", Settings(data_dir=tmp_path), print)
+
+    assert (
+        f"{tmp_path}/run.json could not be written: No such file or directory. "
+        "Every other command finds this installation by it."
+    ) == str(caught.value)
+
+
 def test_the_data_folder_has_all_its_rooms_and_one_lasting_id(tmp_path: Path) -> None:
     """Each for its owner alone."""
     folder = data_folder.prepare(tmp_path / "data")

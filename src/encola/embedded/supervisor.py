@@ -383,7 +383,13 @@ def _announce(plan: Plan, folder: Path, settings: Settings, tell: Callable[[str]
         smtp_url=plan.smtp_url,
         started_at=datetime.now(UTC).isoformat(timespec="microseconds")[:-6] + "Z",
     )
-    runfile.write(folder, run)
+    try:
+        runfile.write(folder, run)
+    except OSError as error:
+        raise CannotStart(
+            f"{shown(settings.data_dir / 'run.json')} could not be written: {error.strerror}. "
+            "Every other command finds this installation by it."
+        ) from error
     mail = redact(plan.smtp_url).split("?", 1)[0]
     lines = [
         "",
