@@ -6,6 +6,7 @@ Every error encola raises on purpose.
     ├── StoreError
     │   ├── StoreUnavailable    the store did not answer
     │   │   └── StoreRefused    user, password or certificate are wrong: trying again changes nothing
+    │   │       └── StoreNewer  a newer encola has written what the store holds
     │   ├── StoreFull           out of memory, or ENCOLA_MAX_WAITING reached
     │   └── StoreUnsafe         the server would lose data (eviction, no append-only file, …)
     ├── NothingRuns             no REDIS_URL and no running `encola up` in the data folder
@@ -84,6 +85,16 @@ class StoreUnavailable(StoreError):
 
 class StoreRefused(StoreUnavailable):
     """The server of REDIS_URL and this program do not accept each other: user, password or certificate."""
+
+
+class StoreNewer(StoreRefused):
+    """A newer encola has written what the store holds; this one cannot read all of it."""
+
+    def __init__(self, found: int, known: int) -> None:
+        super().__init__(
+            f"A newer encola has written what the store holds (version {found}; this one knows {known}). "
+            "Upgrade this program, or name another store in REDIS_URL or ENCOLA_NAMESPACE."
+        )
 
 
 class StoreFull(StoreError):

@@ -679,7 +679,11 @@ def test_a_valkey_that_was_left_behind_is_stopped_before_another_starts(tmp_path
             return int(client.info("server")["process_id"]) != left.pid
         return False
 
-    _supervise([[supervisor._valkey_child(server)]], is_new, description="a new server answers")
+    _supervise(
+        [[supervisor._valkey_child(server, _settings(tmp_path))]],
+        is_new,
+        description="a new server answers",
+    )
 
     assert left.wait(10) == 0
 

@@ -25,6 +25,7 @@ from .. import __version__
 from ..client import current_loop_client, register_types
 from ..engine.app import import_task_modules
 from ..errors import EncolaError
+from ..installation import FolderElsewhere, share_folder
 from ..loops import end_task, of_this_loop
 from ..mail.connections import Connections
 from ..settings import get_settings
@@ -92,6 +93,7 @@ async def keep_house() -> None:
                     logger.warning("%s", warning)
                 await register_types()
                 introduced = True
+                await name_folder()
             await client.run(client.verbs.sweep(settings.lease_ms, settings.queues))
             if time.monotonic() - pruned_at > PRUNE_SECONDS:
                 await prune()
@@ -104,6 +106,17 @@ async def keep_house() -> None:
                 logger.warning("The store cannot be kept in order at the moment: %s", error)
             away = True
         await asyncio.sleep(min(SWEEP_SECONDS, settings.lease_seconds / 10))
+
+
+async def name_folder() -> None:
+    """Makes the data folder the installation's, or says that it is not."""
+    client, settings = current_loop_client(), get_settings()
+    try:
+        await share_folder(client.redis, client.verbs.keys, settings.data_dir)
+    except FolderElsewhere as error:
+        logger.error("%s", error)
+    except OSError as error:
+        logger.warning("The data folder cannot be written to: %s. No file can come in.", error)
 
 
 async def prune() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Annotated, Any, BinaryIO, Final, TypeVar
 from urllib.parse import quote
 
@@ -14,8 +14,10 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..errors import TooLarge
+from ..client import current_loop_client
+from ..errors import NothingRuns, StoreError, TooLarge
 from ..files import DataFile, FileUnavailable, data_uri, open_data, remove_data
+from ..installation import share_folder
 from ..record import iso
 from ..settings import get_settings
 from ..tables.names import DATASETS, REJECTED, UPLOAD_ID, UPLOADS
@@ -73,7 +75,7 @@ BODY: Final[dict[str, Any]] = {
     status_code=201,
     response_model=UploadedFile,
     openapi_extra=BODY,
-    responses=problems(400, 403, 413, 415, 422, 507),
+    responses=problems(400, 403, 413, 415, 422, 503, 507),
 )
 async def upload_file(request: Request) -> Response:
     """Takes a file of any size, up to the limit, as it comes; its `file_path` goes into a file task."""
@@ -84,6 +86,7 @@ async def upload_file(request: Request) -> Response:
     if size > settings.max_upload + MOST_BESIDE:
         raise TooLarge("file", size, settings.max_upload)
     await _aside(lambda: check_room(settings.data_dir, size))
+    await _check_folder()
     part = FilePart(request)
     name = await part.find_name()
     kept = await _keep(part, name)
@@ -145,6 +148,17 @@ async def remove_file(request: Request, path: FilePathParameter) -> Response:
     message = say("file_removed", choose_language(request), name=_own_name(name))
     removed: FileRemoved = {"file_path": uri, "message": message}
     return answer(removed)
+
+
+async def _check_folder() -> None:
+    """
+    Raises:
+        FolderElsewhere: no worker would see the file.
+    """
+    # A file may come in while the store is away; the task that reads it comes later.
+    with suppress(StoreError, NothingRuns):
+        client = current_loop_client()
+        await share_folder(client.redis, client.verbs.keys, get_settings().data_dir)
 
 
 async def _keep(part: FilePart, name: str) -> Upload:

@@ -34,6 +34,7 @@ from ..errors import (
     TooLarge,
     WorkerNotFound,
 )
+from ..installation import FolderElsewhere
 from ..reports.shelf import ReportNotFound
 from ..uploads import DiskFull
 from .language import choose_language, say
@@ -53,6 +54,7 @@ STATUSES: Final[tuple[tuple[type[EncolaError], int], ...]] = (
     (InvalidQueue, 422),
     (TooLarge, 413),
     (DiskFull, 507),
+    (FolderElsewhere, 503),
     (TaskFinished, 409),
     (TaskActive, 409),
     (StoreFull, 503),

@@ -56,6 +56,7 @@ def _serve(settings: Settings) -> None:
             await super().shutdown(sockets)
 
     check_port_free(settings.host, settings.port, "ENCOLA_PORT")
+    _check_store(settings)
     server = Server(
         uvicorn.Config(
             "encola.api:app",
@@ -82,3 +83,22 @@ def _serve(settings: Settings) -> None:
         ) from None
     if not server.started:
         raise CommandError("The API could not start; the lines above say why.", NOTHING_RUNS)
+
+
+def _check_store(settings: Settings) -> None:
+    """
+    Raises:
+        StoreNewer
+    """
+    from encola.embedded.runfile import resolve_redis_url
+    from encola.errors import NothingRuns, StoreError, StoreNewer
+    from encola.store import Keys, connect
+    from encola.store.schema import check_schema
+
+    try:
+        with connect(resolve_redis_url(settings)) as client:
+            check_schema(client, Keys(settings.key_prefix, settings.list_prefix))
+    except StoreNewer:
+        raise
+    except (StoreError, NothingRuns):
+        return  # it may be on its way up; requests say so until it is there

@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 import redis
 
 from encola.errors import StoreError, StoreUnsafe
+from encola.installation import FolderElsewhere, sees_folder
 from encola.logs import one_line, redact
 from encola.readable import count, duration, number, size
 from encola.settings import Settings
@@ -158,8 +159,16 @@ def check_work(client: redis.Redis, keys: Keys, settings: Settings) -> Iterator[
         yield from _check_queues(overview, settings)
         yield from _check_housekeeping(client, keys, overview)
         yield from _check_schedules(client, keys, overview)
+        yield from _check_folder(client, keys, settings)
     except StoreError as error:
         yield fault("workers", "They could not be looked at.", _first(error))
+
+
+def _check_folder(client: redis.Redis, keys: Keys, settings: Settings) -> Iterator[Finding]:
+    if sees_folder(client, keys, settings.data_dir):
+        return
+    says, _, remedy = str(FolderElsewhere(settings.data_dir)).partition(". ")
+    yield warning("data folder", f"{says}.", remedy)
 
 
 def _check_workers(overview: Overview) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import tempfile
+import threading
 import uuid
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -51,7 +52,7 @@ def prepare(data_dir: Path) -> Path:
         # A folder that exists may still be on a read-only or full disk.
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"encola")
-        _mark(folder)
+        mark(folder)
     except OSError as error:
         raise CannotStart(
             f"The data folder {shown(data_dir)} cannot be written to ({error.strerror}). "
@@ -65,7 +66,7 @@ def installation_id(data_dir: Path) -> str | None:
     """
     The id in the marker file, made once for the life of the folder; None where there is none.
 
-    A worker that reads another id than the API's does not see the same folder.
+    A worker that reads another id than the store names does not see the same folder: :mod:`encola.installation`.
     """
     try:
         return str(json.loads((data_dir / MARKER).read_text(encoding="utf-8"))["id"])
@@ -101,6 +102,25 @@ def only_one(data_dir: Path) -> Generator[None]:
         os.close(descriptor)
 
 
-def _mark(folder: Path) -> None:
-    if installation_id(folder) is None:
-        write_private(folder / MARKER, json.dumps({"id": str(uuid.uuid4())}) + "\n")
+def mark(data_dir: Path) -> str:
+    """
+    The folder's id; the folder and its marker are made where they are not there.
+
+    Raises:
+        OSError: it cannot be written to.
+    """
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if (known := installation_id(data_dir)) is not None:
+        return known
+    text = json.dumps({"id": str(uuid.uuid4())}) + "\n"
+    marker, new = data_dir / MARKER, data_dir / f".{MARKER}.{os.getpid()}.{threading.get_ident()}"
+    write_private(new, text)
+    try:
+        # Of two that mark it at once one is the first, and the other takes its id.
+        os.link(new, marker)
+    except FileExistsError:
+        if installation_id(data_dir) is None:  # a torn or emptied one
+            new.replace(marker)
+    finally:
+        new.unlink(missing_ok=True)
+    return installation_id(data_dir) or mark(data_dir)

@@ -30,10 +30,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
+from encola.errors import StoreError, StoreFull, StoreNewer
+from encola.installation import take_folder
 from encola.logs import MAX_BYTES, configure_logging, redact, rotate
 from encola.settings import Settings
-from encola.store.connection import connect
+from encola.store import Keys, connect
 from encola.store.safety import check_server
+from encola.store.schema import check_schema
 
 from . import data_folder, runfile, valkey
 from .children import Child, Keeper
@@ -216,9 +219,9 @@ def make_plan(folder: Path, settings: Settings) -> Plan:
         server=server,
     )
     if server:
-        plan.stages.append([_valkey_child(server)])
+        plan.stages.append([_valkey_child(server, settings)])
     else:
-        _look_at(plan.redis_url, settings.durability)
+        _look_at(plan.redis_url, settings)
     if not settings.smtp_url:
         check_port_free("127.0.0.1", smtp_port, "ENCOLA_SMTP_PORT")
         plan.stages.append([_mailbox_child(folder, smtp_port, settings)])
@@ -236,9 +239,13 @@ def make_plan(folder: Path, settings: Settings) -> Plan:
     return plan
 
 
-def _valkey_child(server: valkey.EmbeddedValkey) -> Child:
+def _valkey_child(server: valkey.EmbeddedValkey, settings: Settings) -> Child:
+    def is_ready() -> bool:
+        # Before the others start: they look whose folder it is.
+        return valkey.is_ready(server.url) and _look_in(server.url, settings, is_alone=True)
+
     async def ready() -> bool:
-        return await asyncio.to_thread(valkey.is_ready, server.url)
+        return await asyncio.to_thread(is_ready)
 
     return Child(
         "valkey",
@@ -349,10 +356,32 @@ def free_port(host: str) -> int:
         return int(probe.getsockname()[1])
 
 
-def _look_at(url: str, durability: str) -> None:
+def _look_at(url: str, settings: Settings) -> None:
     with connect(url) as client:
-        for warning in check_server(client, durability):
+        for warning in check_server(client, settings.durability):
             logger.warning(warning)
+    _look_in(url, settings, is_alone=False)
+
+
+def _look_in(url: str, settings: Settings, *, is_alone: bool) -> bool:
+    """
+    Look whether we can read what it holds, and name our data folder in it; False: not yet, it is away.
+
+    Raises:
+        CannotStart: a newer encola has written it.
+    """
+    keys = Keys(settings.key_prefix, settings.list_prefix)
+    try:
+        with connect(url) as client:
+            check_schema(client, keys)
+            take_folder(client, keys, settings.data_dir, is_alone=is_alone)
+    except StoreNewer as error:
+        raise CannotStart(str(error)) from None
+    except (StoreFull, OSError):
+        return True  # named at an earlier start, most likely; the API tries again, and says so
+    except StoreError:
+        return False
+    return True
 
 
 def _get(host: str, port: int, path: str) -> tuple[int, dict[str, object]]:

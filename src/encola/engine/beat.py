@@ -20,12 +20,13 @@ from celery import Celery
 from celery.beat import Scheduler as CeleryScheduler
 
 from ..embedded.supervisor import BEAT_IS_READY
-from ..errors import ScheduleRefused, StoreError, StoreUnsafe
+from ..errors import ScheduleRefused, StoreError, StoreNewer, StoreUnsafe
 from ..planning import check_together, plans_of
 from ..scheduler import Scheduler, keep_time
 from ..settings import Settings, get_settings
 from ..store.plans import Plan
 from ..store.safety import check_server
+from ..store.schema import check_schema
 from ..task import task_types
 from .app import celery_app, import_task_modules
 from .periodic import has_lazy_arguments, periodic_plans, plan_of
@@ -99,8 +100,9 @@ def _look_at_server(settings: Settings) -> None:
     try:
         for warning in check_server(current_session().client, settings.durability):
             logger.warning("%s", warning)
+        check_schema(current_session().client, current_session().keys)
     except (StoreError, redis.RedisError) as error:
-        if isinstance(error, StoreUnsafe):
+        if isinstance(error, (StoreUnsafe, StoreNewer)):
             raise
         # It may be on its way up; the scheduler waits for it.
         logger.warning("The server could not be checked yet: %s", error)

@@ -31,13 +31,14 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer.tasks import Tasks
 
 from .. import tasklog
-from ..errors import SettingsError, StoreError, StoreRefused, StoreUnavailable, StoreUnsafe
-from ..extras import install, lacking
+from ..errors import StoreError, StoreRefused, StoreUnavailable, StoreUnsafe
 from ..settings import Settings, get_settings
 from ..store import connect
 from ..store.safety import check_server
+from ..store.schema import check_schema
 from . import aims
 from .lease import KILL_AFTER_SECONDS, Lease
+from .listening import FolderWatch, leave_to_others
 from .mistakes import NO_SERVER, this_is_a_worker
 from .session import current_session
 from .transport import Channel, Transport
@@ -68,11 +69,12 @@ class LeaseStep(bootsteps.StartStopStep):
                 setattr(worker, name, None)
 
     def create(self, worker: Any) -> None:
-        _leave_to_others(worker.app.amqp.queues)
+        leave_to_others(worker.app.amqp.queues)
         settings = get_settings()
         lease = Lease(current_session(), settings, worker.hostname, worker.concurrency)
         worker.encola_lease = lease
         worker.app.encola_lease = lease
+        worker.encola_folder = FolderWatch(worker)
         lease.queues = list(worker.app.amqp.queues.consume_from)
         for queue in lease.queues:
             lease.session.keys.check_queue(queue)
@@ -95,6 +97,7 @@ class LeaseStep(bootsteps.StartStopStep):
 
         # After the pool has drained: whatever has no end by then goes back.
         signals.worker_shutdown.connect(leave, sender=worker, weak=False)
+        worker.encola_folder.look_first()
 
     def register_with_event_loop(self, worker: Any, hub: Any) -> None:
         lease: Lease = worker.encola_lease
@@ -111,6 +114,7 @@ class LeaseStep(bootsteps.StartStopStep):
             # be waited for, and then only every five seconds: the slot would stand idle.
             hub.call_repeatedly(REAP_SECONDS, maintain)
         hub.call_repeatedly(lease.settings.heartbeat_seconds, hush, worker)
+        hub.call_repeatedly(lease.settings.heartbeat_seconds, worker.encola_folder.look)
         hub.call_repeatedly(FORGET_SECONDS, forget_cancelled, hub.timer)
         # The loop may have stood still while it reconnected.
         lease.renew()
@@ -150,6 +154,7 @@ def _register(lease: Lease) -> None:
     said = False
     while True:
         try:
+            check_schema(lease.session.client, lease.session.keys)
             lease.register()
         except StoreRefused as error:
             logger.critical("%s", error)
@@ -162,27 +167,6 @@ def _register(lease: Lease) -> None:
             worker_state.maybe_shutdown()
         else:
             return
-
-
-def _leave_to_others(queues: Any) -> None:
-    """
-    Listens to no queue whose tasks this worker has not the libraries for.
-
-    Raises:
-        SettingsError: there is no other that it was told to listen to.
-    """
-    named = list(queues.consume_from)
-    without = {queue: missing for queue in named if (missing := lacking(queue))}
-    words = [
-        f"This worker does not listen to the queue {queue}: it lacks {', '.join(missing)}. "
-        f"{install(queue)}"
-        for queue, missing in without.items()
-    ]
-    if len(without) == len(named):
-        raise SettingsError([f"ENCOLA_QUEUES: {sentence}" for sentence in words])
-    for sentence in words:
-        logger.warning("%s", sentence)
-    queues.deselect(list(without))
 
 
 def hush(worker: Any) -> None:
