@@ -26,6 +26,7 @@ from running import Running
 from support import wait_until
 
 PAGES = {"es": "docs/es/practica-36.md", "en": "docs/en/practica-36.md"}
+READMES = {"es": "README.es.md", "en": "README.md"}
 #: The commands that go on until somebody stops them; each begins a block of its own.
 START = "ENCOLA_TASK_MODULES=lesson_tasks make up"
 FLOWER = ".venv/bin/encola flower"
@@ -38,8 +39,8 @@ class Block:
     text: str
 
 
-def blocks(language: str) -> list[Block]:
-    page = (ROOT / PAGES[language]).read_text("utf-8")
+def blocks(language: str, pages: dict[str, str] = PAGES) -> list[Block]:
+    page = (ROOT / pages[language]).read_text("utf-8")
     return [
         Block(*found)
         for found in re.findall(r"^```(\w+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
@@ -78,10 +79,17 @@ class Student:
         elif commands.startswith(FLOWER):
             self.start_flower(commands)
         else:
+            if "/tasks/status/TASK_ID" in commands:
+                wait_until(self.is_ended, description="the task has ended")
             self.printed = self.run(commands)
             found = TASK_ID.findall(self.printed)
             # The answer of a submit names one task; a list is no answer to go on with.
             self.task_id = found[0] if len(set(found)) == 1 else self.task_id
+
+    def is_ended(self) -> bool:
+        """As it is for a person, who is slower than a mail."""
+        state: str = self.running.get(f"/tasks/status/{self.task_id}")["state"]
+        return state == "SUCCESS"
 
     def run(self, commands: str) -> str:
         done = subprocess.run(
@@ -162,8 +170,11 @@ def student() -> Iterator[Student]:
 
 @pytest.mark.parametrize("language", PAGES)
 def test_every_command_of_the_page_does_what_the_page_says(student: Student, language: str) -> None:
-    """From the first section of the lesson to the last."""
-    for block in blocks(language):
+    """From the first section of the lesson to the last; and before it what a README shows first."""
+    file, start, *rest = blocks(language)
+    # `make up` is how a README begins too.
+    _, *curls = blocks(language, READMES)[:5]
+    for block in (file, start, *curls, *rest):
         student.follow(block)
 
     assert START == student.ran[0].strip()
