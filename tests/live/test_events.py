@@ -242,7 +242,8 @@ def test_one_that_does_not_read_holds_up_nobody(bench: Bench, api: Api, listen: 
     """It is cut off; the others hear everything meanwhile; back again, it misses nothing."""
     quick = listen()
     slow = socket.create_connection(("127.0.0.1", api.port))
-    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    # Through a smaller window the megabytes on their way at the end would take minutes.
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
     slow.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
     head = slow.recv(1024)
     sent = 0
@@ -251,7 +252,8 @@ def test_one_that_does_not_read_holds_up_nobody(bench: Bench, api: Api, listen: 
     def is_cut() -> bool:
         nonlocal sent, longest
         asked = time.monotonic()
-        enqueue(bench, 400)
+        # Long ones: the slow one's buffers are the sooner full.
+        enqueue(bench, 400, type_="t" * 100, user_id="u" * 200)
         sent += 400
         quick.wait_for(sent)
         longest = max(longest, time.monotonic() - asked)

@@ -136,6 +136,20 @@ def a_cancelled_task_is_held_no_longer(store: Store) -> None:
     assert client.keys(keys.named("held:*")) == []
 
 
+def what_was_held_comes_back_part_by_part(store: Store) -> None:
+    """The first part of a resumption is not the last."""
+    client, verbs, _ = store
+    run(client, verbs.heartbeat("w", 30_000, register=True))
+    run(client, verbs.pause_type("t", on=True))
+    run(client, verbs.enqueue([new("a"), new("b")], 100))
+    run(client, verbs.claim("w", 2, ["encola"]))
+    assert run(client, verbs.pause_type("t", on=False, limit=1)) == (True, 1)
+    assert run(client, verbs.pause_type("t", on=False, limit=1)) == (False, 0)
+    claim = run(client, verbs.claim("w", 2, ["encola"]))
+
+    assert [message.id for message in claim.messages] == ["a", "b"]
+
+
 ENDS_IGNORED = "to_finished(rec, 'REVOKED', 'e', '', 'ignored', false)"
 
 
@@ -371,6 +385,7 @@ MUTANTS = [
         "_held",
         "if left == 0 then",
         "if true then",
+        caught_by=what_was_held_comes_back_part_by_part,
     ),
     Mutant(
         "a state is left without being counted down",

@@ -17,7 +17,7 @@ from encola.store import connect
 from support import Server
 
 #: A run has up to 50 steps; Hypothesis chooses how many.
-RUNS = int(os.environ.get("ENCOLA_MACHINE_RUNS", "400"))
+RUNS = int(os.environ.get("ENCOLA_MACHINE_RUNS", "200"))
 LEAST_STEPS = 2_000
 MOST_ROUNDS = 8
 
