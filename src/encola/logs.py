@@ -138,15 +138,13 @@ class TextFormatter(logging.Formatter):
     def __init__(self, process: str) -> None:
         super().__init__()
         self._process = process
-        self._last: tuple[logging.LogRecord | None, str] = (None, "")
 
     def format(self, record: logging.LogRecord) -> str:
         """Time, level, process, logger, message, task, error."""
         # Standard error and the file ask one after the other.
-        last, line = self._last
-        if last is not record:
-            line = self._line(record)
-            self._last = (record, line)
+        line: str | None = record.__dict__.get("_encola_line")
+        if line is None:
+            line = record.__dict__["_encola_line"] = self._line(record)
         return line
 
     def _line(self, record: logging.LogRecord) -> str:
