@@ -120,9 +120,10 @@ def test_the_limits_of_ended_tasks_are_forgotten(monkeypatch: pytest.MonkeyPatch
     lease = SimpleNamespace(
         settings=settings, sweep_seconds=60, renew=nothing, tick=nothing, sweep=nothing
     )
-    LeaseStep.register_with_event_loop(
-        LeaseStep.__new__(LeaseStep), SimpleNamespace(encola_lease=lease, pool=None), hub
+    worker = SimpleNamespace(
+        encola_lease=lease, encola_folder=SimpleNamespace(look=nothing), pool=None
     )
+    LeaseStep.register_with_event_loop(LeaseStep.__new__(LeaseStep), worker, hub)
     ours = len(hub.timer)
     limits = [hub.call_later(1800 - n, nothing) for n in range(100)]
     for limit in limits[:98]:
