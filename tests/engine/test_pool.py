@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import uuid_utils
+from billiard.connection import Pipe
 from kombu.asynchronous.hub import Hub
 
-from encola.engine.pool import WORDS, Loads, Outbox
+from encola.engine.pool import WORDS, AsynPool, Loads, Outbox
 from encola.engine.session import Session, Unsent, current_session
 from encola.engine.transport import AddingOnce
 from encola.engine.worker import FORGET_SECONDS, LeaseStep
@@ -109,6 +111,17 @@ def test_an_outcome_goes_out_with_the_next_start_and_each_has_its_answer(bench: 
     assert [Settled.WRITTEN] * 2 == reported
     counts = bench.client.hgetall(bench.keys.named("counts"))
     assert b"2" == counts[b"t\x1fapart\x1fSUCCESS"]
+
+
+@pytest.mark.parametrize("exitcode", [None, 0, -signal.SIGKILL])
+def test_a_child_whose_pipe_is_closed_has_nothing_more_to_say(exitcode: int | None) -> None:
+    """Celery closes it as soon as the other end goes, which may be before the child is waited for."""
+    pool, (reader, _) = AsynPool.__new__(AsynPool), Pipe(duplex=False)
+    reader.close()
+
+    pool.process_flush_queues(
+        SimpleNamespace(exitcode=exitcode, outq=SimpleNamespace(_reader=reader))
+    )
 
 
 def test_the_limits_of_ended_tasks_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -195,7 +195,9 @@ class AsynPool(CeleryAsynPool):
 
     def process_flush_queues(self, proc: Any) -> None:
         """What *proc* has said and nobody has read. From one that has ended no more will come: it is not waited for."""
-        if proc.exitcode is None or proc.outq._reader.poll(0):
+        words = proc.outq._reader
+        # Celery may have closed its pipe already, when it saw the other end go.
+        if not words.closed and (proc.exitcode is None or words.poll(0)):
             super().process_flush_queues(proc)
 
     def _event_process_exit(self, hub: Any, proc: Any) -> None:
