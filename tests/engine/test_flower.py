@@ -420,3 +420,24 @@ def test_what_flower_cannot_start_with_is_told_in_a_sentence(
     assert (2, "") == (done.returncode, done.stdout)
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_it_ends_when_told_also_where_its_server_has_gone(bench: Bench, tmp_path: Path) -> None:
+    """Its threads look for the server again and again; nobody waits for them."""
+    server = Server(tmp_path)
+    server.start()
+    flower = Running(
+        bench,
+        "lonely-flower",
+        ["encola", "flower"],
+        free_port("127.0.0.1"),
+        REDIS_URL=server.url,
+    )
+    server.close()
+    # Each answer waits for the workers', which threads of Flower's ask for.
+    for _ in range(4):
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.get(f"{flower.url}/api/workers?refresh=1", timeout=0.5)
+
+    flower.process.send_signal(signal.SIGTERM)
+    assert 0 == flower.process.wait(5)

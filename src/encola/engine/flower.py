@@ -14,13 +14,13 @@ Flower is an extra; this module is imported where it is installed and asked for.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 import flower.app
@@ -121,9 +121,9 @@ def prepare() -> None:
         )
 
 
-def run_flower(app: Any, arguments: Sequence[str], *, say: Callable[[str], None]) -> None:
+def run_flower(app: Any, arguments: Sequence[str], *, say: Callable[[str], None]) -> NoReturn:
     """
-    Runs Flower in this process until it is told to stop.
+    Runs Flower in this process until it is told to stop, and ends the process.
 
     *arguments*: Flower's own options, ``--port=5555`` and so on. *say* is told the address, once it listens.
 
@@ -139,14 +139,19 @@ def run_flower(app: Any, arguments: Sequence[str], *, say: Callable[[str], None]
         check_port_free(options.address, options.port, "--port")
     kind = Flower if is_open() else flower.app.Flower
     server = kind(capp=app, options=options, **flower.command.settings)
-    atexit.register(server.stop)
-    signal.signal(signal.SIGTERM, flower.command.sigterm_handler)
+    # Flower's own handler raises SystemExit wherever it strikes, also where Python drops it.
+    server.io_loop.asyncio_loop.add_signal_handler(signal.SIGTERM, server.io_loop.stop)
     port = server.start_http_server()
     # Flower asks for events every five seconds, the first time after five.
     server.io_loop.add_callback(server.events.on_enable_events)
     say(address_of(port))
-    with contextlib.suppress(KeyboardInterrupt, SystemExit):
+    with contextlib.suppress(KeyboardInterrupt):
         server.start()
+    server.stop()
+    logging.shutdown()
+    sys.stdout.flush()
+    # Its threads may be asking a server that has gone; Python would wait for them.
+    os._exit(0)
 
 
 def read_options(arguments: Sequence[str]) -> None:
