@@ -476,6 +476,19 @@ def test_what_is_held_of_a_type_goes_back_in_portions(bench: Bench) -> None:
     assert bench.claimed() == [*"abcde"]
 
 
+def test_a_portion_is_one_of_all_queues_together(bench: Bench) -> None:
+    """The first queue may use it up: of the others nothing is moved then."""
+    for queue in ("encola", "files", "reports"):
+        bench.enqueue(*(f"{queue}{n}" for n in range(4)), type="mail", queue=queue)
+    bench.do(bench.verbs.pause_type("mail", on=True))
+    assert bench.claimed(queues=("encola", "files", "reports")) == []
+
+    assert bench.do(bench.verbs.pause_type("mail", on=False, limit=4)) == (True, 8)
+    assert bench.do(bench.verbs.pause_type("mail", on=False, limit=5)) == (False, 3)
+    assert bench.do(bench.verbs.pause_type("mail", on=False)) == (False, 0)
+    assert len(bench.claimed(20, queues=("encola", "files", "reports"))) == 12
+
+
 def test_what_is_held_can_be_cancelled_and_purged(bench: Bench) -> None:
     bench.enqueue("a", "b", type="mail")
     bench.enqueue("c", type="mail", queue="files")

@@ -7,7 +7,8 @@ local function give_back(type_name, limit)
   for _, member in ipairs(redis.call('SMEMBERS', HELD)) do
     if string.sub(member, 1, #type_name + 1) == type_name .. '\31' then
       local key = P .. 'held:' .. member
-      for _, id in ipairs(redis.call('ZRANGE', key, 0, limit - 1, 'REV')) do
+      -- Up to -1 would mean up to the end.
+      for _, id in ipairs(limit > 0 and redis.call('ZRANGE', key, 0, limit - 1, 'REV') or {}) do
         limit = limit - 1
         local rec = load(id)
         redis.call('ZREM', key, id)
