@@ -26,6 +26,7 @@ import redis
 
 from ..record import ACTIVE, FINISHED, RUNNING, TaskState
 from .callers import run, translated
+from .coordinates import decode_coordinates
 from .keys import Keys
 from .scripts import Verbs, Whereabouts
 
@@ -253,9 +254,11 @@ class _Comparing:
 
 
 def _coordinates(x: bytes | None) -> tuple[str, str]:
-    """Queue and task type of a record (field x)."""
-    queue, _, type_name, *_ = (x or b"\x1f\x1f").decode().split("\x1f")
-    return queue, type_name
+    """Queue and task type of a record; empty where there is none."""
+    if x is None:
+        return "", ""
+    where = decode_coordinates(x)
+    return where.queue, where.type
 
 
 def _portions(ids: Iterable[bytes]) -> Iterator[list[bytes]]:

@@ -17,6 +17,7 @@ import redis
 
 from ..record import ACTIVE, TaskState
 from .callers import translated
+from .coordinates import decode_coordinates
 from .keys import Keys
 from .message import Message
 
@@ -89,14 +90,14 @@ def _read(client: redis.Redis, keys: Keys, task_ids: Sequence[str]) -> Iterator[
     for task_id, (x, state, finished, code, attempts) in zip(task_ids, replies, strict=True):
         if x is None:  # pruned since the index was read
             continue
-        queue, _, type_name, user, _, created, _ = x.decode().split("\x1f")
+        where = decode_coordinates(x)
         yield Fact(
             task_id=task_id,
-            type=type_name,
-            queue=queue,
-            user_id=user,
+            type=where.type,
+            queue=where.queue,
+            user_id=where.user,
             state=TaskState(state.decode()),
-            created_ms=int(created),
+            created_ms=where.created_ms,
             finished_ms=int(finished) if finished else None,
             error_code=code.decode() if code else "",
             ran_ms=_ran(attempts),

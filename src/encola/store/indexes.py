@@ -12,7 +12,7 @@ together, so a moment is turned into a ``seq`` by looking it up in the stream of
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Awaitable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -20,6 +20,7 @@ import redis.asyncio
 
 from ..record import TaskRecord, TaskState
 from .callers import translated
+from .coordinates import decode_coordinates
 from .keys import Keys
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -216,6 +217,5 @@ async def order_of(client: Any, keys: Keys, entry: Entry) -> tuple[int, int] | N
     if entry.created_ms is not None:
         return entry.created_ms, entry.seq
     with translated():
-        reply: Awaitable[Any] = client.hget(keys.record(entry.id), "x")
-        x = await reply
-    return None if x is None else (int(x.split(b"\x1f")[5]), entry.seq)
+        x = await client.hget(keys.record(entry.id), "x")
+    return None if x is None else (decode_coordinates(x).created_ms, entry.seq)

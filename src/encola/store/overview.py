@@ -18,6 +18,7 @@ import redis
 
 from ..record import ACTIVE, RUNNING, TaskState, from_ms
 from .callers import translated
+from .coordinates import decode_coordinates
 from .keys import Keys
 from .statistics import Minute, decode_minute
 
@@ -342,12 +343,12 @@ def _running(task_id: str, fields: Sequence[bytes | None], now_ms: int) -> Runni
     x, state, worker, since, progress, phase, attempt = fields
     if x is None or since is None or TaskState((state or b"").decode()) not in RUNNING:
         return None  # it has ended since the index was read
-    queue, _, type_name, *_ = x.decode().split("\x1f")
+    where = decode_coordinates(x)
     reported = orjson.loads(progress) if progress else {}
     return RunningNow(
         task_id=task_id,
-        type=type_name,
-        queue=queue,
+        type=where.type,
+        queue=where.queue,
         worker=(worker or b"").decode(),
         seconds=_ago(now_ms, since),
         attempt=int(attempt or 1),
@@ -360,12 +361,12 @@ def _failure(task_id: str, fields: Sequence[bytes | None], now_ms: int) -> Failu
     x, state, finished, code, error = fields
     if x is None or finished is None or state != TaskState.FAILURE.encode():
         return None  # it runs again, or has been pruned
-    queue, _, type_name, *_ = x.decode().split("\x1f")
+    where = decode_coordinates(x)
     said: dict[str, Any] = orjson.loads(error) if error else {}
     return FailureNow(
         task_id=task_id,
-        type=type_name,
-        queue=queue,
+        type=where.type,
+        queue=where.queue,
         seconds=_ago(now_ms, finished),
         error_code=(code or b"").decode(),
         error=str(said.get("message") or said.get("type") or "")[:ERROR_CHARACTERS],

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from ..record import (
     from_ms,
 )
 from .callers import translated
+from .coordinates import decode_coordinates
 from .events import START, Order, decode_event
 from .indexes import LAST_MS, Entry, Filter, Indexes, order_of
 from .keys import Keys
@@ -49,25 +50,24 @@ class Page:
 
 def decode_record(task_id: str, stored: dict[bytes, bytes]) -> TaskRecord:
     """The stored hash as a record. *stored* must not be empty."""
-    x = [part.decode() for part in stored[b"x"].split(b"\x1f")]
-    queue, priority, type_name, user, tenant, created, seq = x
+    x = decode_coordinates(stored[b"x"])
     message = _message(stored[b"m"])
     args, kwargs = message.arguments()
     ours = message.ours
     attempts = _attempts(stored)
     return TaskRecord(
         id=task_id,
-        type=type_name,
+        type=x.type,
         name=message.task,
-        queue=queue,
-        priority=int(priority),
+        queue=x.queue,
+        priority=x.priority,
         state=TaskState(stored[b"st"].decode()),
-        created_at=from_ms(int(created)),
-        order=(int(created), int(seq)),
+        created_at=from_ms(x.created_ms),
+        order=(x.created_ms, x.seq),
         args=args,
         kwargs=kwargs,
-        user_id=user or None,
-        tenant=tenant,
+        user_id=x.user or None,
+        tenant=x.tenant,
         source=ours.get("source", USUAL_SOURCE),
         schedule_id=ours.get("schedule_id"),
         retried_from=ours.get("retried_from"),
@@ -189,14 +189,15 @@ class Records:
     """The records of one installation, read on the event loop."""
 
     def __init__(self, client: redis.asyncio.Redis, keys: Keys) -> None:
-        self._client = client
+        # redis-py types the replies of both its clients as one union.
+        self._client: Any = client
         self._keys = keys
         self._indexes = Indexes(client, keys)
 
     async def get(self, task_id: str) -> TaskRecord | None:
         """The record, or None for an id that was never accepted or has been pruned."""
         with translated():
-            stored = await _wait(self._client.hgetall(self._keys.record(task_id)))
+            stored = await self._client.hgetall(self._keys.record(task_id))
         return decode_record(task_id, stored) if stored else None
 
     async def get_with_end(self, task_id: str) -> tuple[TaskRecord | None, Order]:
@@ -280,8 +281,3 @@ class Records:
         with translated():
             counts = await pipeline.execute()
         return dict(zip(TaskState, counts, strict=True))
-
-
-async def _wait(reply: Awaitable[Any] | Any) -> Any:
-    # redis-py types the replies of both clients as one union.
-    return await reply

@@ -7,7 +7,7 @@ On the event loop, for the API. What changes a schedule is :mod:`.schedule_verbs
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -75,7 +75,8 @@ class Schedules:
     """The schedules of one installation."""
 
     def __init__(self, client: redis.asyncio.Redis, keys: Keys) -> None:
-        self._client = client
+        # redis-py types the replies of both its clients as one union.
+        self._client: Any = client
         self._keys = keys
 
     async def all(self) -> Overview:
@@ -99,7 +100,7 @@ class Schedules:
             ScheduleNotFound
         """
         with translated():
-            score = await _wait(self._client.zscore(self._keys.named("schedules"), schedule_id))
+            score = await self._client.zscore(self._keys.named("schedules"), schedule_id)
         found = await self._read([(schedule_id, int(score))]) if score is not None else []
         if not found:
             raise ScheduleNotFound(schedule_id)
@@ -150,8 +151,3 @@ def _schedule(
         return None
     paused_at = None if paused is None else from_ms(int(paused))
     return StoredSchedule(plan, from_ms(due_ms), paused_at, int(missed or 0), last)
-
-
-async def _wait(reply: Awaitable[Any] | Any) -> Any:
-    # redis-py types the replies of both clients as one union.
-    return await reply
