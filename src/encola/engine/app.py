@@ -104,7 +104,7 @@ def configuration() -> dict[str, Any]:
         # How many are held is the lease's business; a second lock would only leave slots idle.
         "worker_pool_putlocks": False,
         "worker_concurrency": settings.concurrency,
-        "worker_consumer": "encola.engine.worker:Consumer",
+        "worker_consumer": "encola.engine.consumer:Consumer",
         "worker_pool": "encola.engine.pool:TaskPool",
         # A lost child is seen by its exit, not by waiting ten seconds for its result.
         "worker_lost_wait": 1.0,

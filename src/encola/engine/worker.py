@@ -2,46 +2,40 @@
 The worker: Celery's, working under a lease.
 
     1. ``LeaseStep`` registers the worker before anything is consumed.
-    2. ``Consumer`` binds the consumer's channel to the lease: it claims.
-    3. Timers renew, adapt and sweep; the inbox says what to stop at once.
+    2. The consumer (:mod:`.consumer`) binds its channel to the lease: it claims.
+    3. Timers renew, adapt and sweep; the inbox (:mod:`.stopping`) says what to stop at once.
     4. At a stop the pool drains first, and the lease is left last of all.
 """
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import heapq
 import logging
-import os
-import signal
 import threading
 import time
 import warnings
-from typing import Any, ClassVar
+from typing import Any
 
 import redis
 from celery import bootsteps, signals
 from celery.concurrency.solo import TaskPool as SoloPool
-from celery.exceptions import ImproperlyConfigured, SecurityWarning
+from celery.exceptions import SecurityWarning
 from celery.platforms import set_pdeathsig
 from celery.utils.nodenames import default_nodename, host_format
 from celery.worker import state as worker_state
-from celery.worker.consumer import Consumer as CeleryConsumer
-from celery.worker.consumer.tasks import Tasks
 
 from .. import tasklog
 from ..errors import StoreError, StoreRefused, StoreUnavailable, StoreUnsafe
 from ..settings import Settings, get_settings
-from ..store import connect
 from ..store.safety import check_server
 from ..store.schema import check_schema
-from . import aims
-from .lease import KILL_AFTER_SECONDS, Lease
+from .lease import Lease
 from .listening import FolderWatch, leave_to_others
 from .mistakes import NO_SERVER, this_is_a_worker
 from .session import current_session
-from .transport import Channel, Transport
+from .stopping import Inbox, stop_child
+from .transport import Channel
 
 logger = logging.getLogger(__name__)
 
@@ -195,98 +189,6 @@ def _renew_in_thread(lease: Lease) -> None:
         lease.sweep()
 
 
-class Inbox:
-    """
-    Waits on the worker's own list for what to stop at once.
-
-    A thread with a connection of its own, because the consumer's is not read
-    while there is no room for more. What is lost here the next renewal finds.
-    """
-
-    def __init__(self, lease: Lease, worker: Any) -> None:
-        self._lease = lease
-        self._worker = worker
-
-    def run(self) -> None:
-        session = self._lease.session
-        client: Any = connect(session.url, timeout=10, name="encola-inbox")
-        key = session.keys.inbox(self._lease.worker_id)
-        while not self._lease._stopped.is_set():
-            try:
-                popped = client.brpop([key], timeout=2)
-            except redis.RedisError:
-                # The renewals say that the store is away; here it is enough to wait.
-                self._lease._stopped.wait(0.5)
-                continue
-            if popped:
-                token, _, task_id = popped[1].decode().partition(" ")
-                self._stop(task_id, int(token))
-
-    def _stop(self, task_id: str, token: int) -> None:
-        held = self._lease.held.get(task_id)
-        if held is None or held.token != token:
-            return
-        logger.info("Task %s was cancelled; stopping it.", task_id)
-        # At once, and not when the event loop comes round to it: two seconds are soon over.
-        end_child(held.request)
-        if self._worker.hub is not None:
-            self._worker.hub.call_soon(self._lease.stop_task, task_id)
-        else:
-            self._lease.stop_task(task_id)
-
-
-def stop_child(worker: Any, request: Any) -> None:
-    """TERM to the child that runs *request*, and KILL if it is still at it a second later."""
-    pid = request.worker_pid
-    pool = worker.pool
-    if pid is None:
-        # Not taken up yet: its start will be refused, but nobody need wait for that.
-        worker_state.revoked.add(request.id)
-        return
-    end_child(request)
-    # Celery's own book-keeping. A second TERM would end the child in the middle of tidying up:
-    # at the first, billiard gives the signal back its default.
-    request.terminate(pool, signal="CONT")
-
-
-def end_child(request: Any) -> None:
-    """TERM now, KILL a second later if the child is still at this task. Once a request."""
-    pid = getattr(request, "worker_pid", None)
-    if pid is None or request.is_ending:
-        return
-    request.is_ending = True
-    aims.aim(pid, request.id)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-
-    def kill() -> None:
-        if aims.is_aimed(pid) and _still_runs(request, pid):
-            logger.warning(
-                "Task %s did not stop within %g s; killing its child.",
-                request.id,
-                KILL_AFTER_SECONDS,
-            )
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                return
-
-    timer = threading.Timer(KILL_AFTER_SECONDS, kill)
-    timer.daemon = True
-    timer.start()
-
-
-def _still_runs(request: Any, pid: int) -> bool:
-    result = request._apply_result() if request._apply_result is not None else None
-    if result is not None and result.ready():
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 @signals.worker_process_init.connect
 def _listen_in_child(**_: Any) -> None:
     """A child runs one task at a time: what its threads write is that task's."""
@@ -299,92 +201,6 @@ def _listen_in_child(**_: Any) -> None:
 def _end_with_worker(**_: Any) -> None:
     """``worker -B``: as Celery has it for the pool's children. Left alone it would go on for ever."""
     set_pdeathsig("SIGKILL")
-
-
-class BindLease(bootsteps.StartStopStep):
-    """Binds the channel of Celery's task consumer to the lease: from then on it claims."""
-
-    requires = (Tasks,)
-
-    def start(self, c: Any) -> None:
-        if not isinstance(c.connection.transport, Transport):
-            raise ImproperlyConfigured(
-                f"The broker is {c.connection.transport.driver_name!r}; expected encola's transport. "
-                "Leave broker_url alone (or drop -b): the address comes from REDIS_URL."
-            )
-        channel: Channel = c.task_consumer.channel
-        # The last of the worker's parts is there, and no task yet.
-        keep_what_is_there()
-        lease: Lease = c.controller.encola_lease
-        lease.begin()
-        channel.consume_under(lease)
-
-    def info(self, c: Any) -> dict[str, Any]:
-        """
-        The broker as ``inspect stats`` and Flower show it, in place of what Celery's own step says.
-
-        That one takes the password out of its parts, and ours is an address that is kept whole.
-        """
-        if c.connection is None:
-            return {}
-        shown = {
-            k: v for k, v in c.connection.info().items() if k not in ("password", "alternates")
-        }
-        return {"broker": {**shown, "hostname": c.connection.as_uri()}}
-
-
-class Consumer(CeleryConsumer):
-    """Celery's consumer; what cannot be run is parked in the store, not dropped."""
-
-    class Blueprint(CeleryConsumer.Blueprint):
-        default_steps: ClassVar = [
-            *CeleryConsumer.Blueprint.default_steps,
-            "encola.engine.worker:BindLease",
-        ]
-
-    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
-        headers = message.headers
-        logger.error(
-            "No task is called %r here: %s waits for a worker that knows it. "
-            "Is its module in ENCOLA_TASK_MODULES?",
-            headers.get("task"),
-            headers.get("id"),
-        )
-        self._end(message, "unknown")
-        signals.task_unknown.send(
-            sender=self, message=message, exc=exc, name=headers.get("task"), id=headers.get("id")
-        )
-
-    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
-        logger.error("A message cannot be read and is parked: %s", exc)
-        self._end(message, "unreadable")
-        signals.task_rejected.send(sender=self, message=message, exc=exc)
-
-    def on_decode_error(self, message: Any, exc: Exception) -> None:
-        logger.error("A message cannot be decoded and is parked: %s", exc)
-        self._end(message, "unreadable")
-
-    def add_task_queue(self, queue: Any, *args: Any, **kwargs: Any) -> None:
-        lease: Lease = self.controller.encola_lease
-        lease.session.keys.check_queue(queue)
-        if queue not in lease.queues:
-            lease.queues.append(queue)
-        super().add_task_queue(queue, *args, **kwargs)
-
-    def cancel_task_queue(self, queue: Any) -> None:
-        super().cancel_task_queue(queue)
-        lease: Lease = self.controller.encola_lease
-        if queue in lease.queues:
-            lease.queues.remove(queue)
-
-    def _update_prefetch_count(self, index: int = 0) -> Any:
-        """The pool has grown by *index* children, or shrunk: so many more or fewer may run at once."""
-        self.controller.encola_lease.slots = self.pool.num_processes
-        return super()._update_prefetch_count(index)
-
-    @staticmethod
-    def _end(message: Any, how: str) -> None:
-        message.channel.qos.end(message.delivery_tag, how)
 
 
 def run_worker(
