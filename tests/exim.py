@@ -20,7 +20,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Final
 
-from encola.embedded.supervisor import free_port
+from encola.embedded.ports import free_port
 from mail_servers import make_certificate
 from support import GUARD, wait_until
 

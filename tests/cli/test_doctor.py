@@ -18,7 +18,7 @@ from aiosmtpd.controller import Controller
 from encola.doctor import machine, neighbours, server
 from encola.doctor.findings import Finding, Level
 from encola.embedded import data_folder
-from encola.embedded.supervisor import free_port
+from encola.embedded.ports import free_port
 from encola.settings import load_settings
 from encola.store import Keys, Message, NewTask, Verbs, connect, encode_body
 from encola.store import run as run_verb

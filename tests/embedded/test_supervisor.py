@@ -26,10 +26,11 @@ from typing import Any
 import pytest
 import redis
 
-from encola.embedded import children, data_folder, runfile, supervisor, valkey
+from encola.embedded import children, data_folder, plan, runfile, valkey
 from encola.embedded.children import Child
 from encola.embedded.data_folder import CannotStart
-from encola.embedded.supervisor import Supervisor, make_plan, run_up
+from encola.embedded.plan import Plan, make_plan
+from encola.embedded.supervisor import Supervisor, _announce, run_up
 from encola.settings import Settings
 from support import wait_until
 
@@ -60,7 +61,7 @@ CHILD = """
 DRIVER = """
     import sys
     from encola.cli.exits import exit_code_of
-    from encola.embedded import supervisor
+    from encola.embedded import plan, supervisor
     from encola.embedded.children import Child
     from encola.errors import EncolaError
     from encola.settings import load_settings
@@ -76,10 +77,10 @@ DRIVER = """
         argv = (sys.executable, script, name, ledger_folder, patience if name == "worker" else "0")
         return Child(name, argv, ready, stop_timeout=stop_timeout)
 
-    supervisor._beat_child = lambda env: child("beat", 10.0)
-    supervisor._worker_child = lambda settings, port, env: child("worker", settings.grace_seconds)
-    supervisor._api_child = lambda settings, port, env: child("api", 10.0)
-    supervisor._mailbox_child = lambda folder, port, settings: child("mailbox", 10.0)
+    plan._beat_child = lambda env: child("beat", 10.0)
+    plan._worker_child = lambda settings, port, env: child("worker", settings.grace_seconds)
+    plan._api_child = lambda settings, port, env: child("api", 10.0)
+    plan._mailbox_child = lambda folder, port, settings: child("mailbox", 10.0)
     try:
         sys.exit(supervisor.run_up(load_settings()))
     except EncolaError as error:
@@ -384,10 +385,10 @@ def test_a_folder_that_cannot_be_written_to_stops_the_start(tmp_path: Path) -> N
 
 
 def test_a_disk_without_room_for_the_addresses_stops_the_start(tmp_path: Path) -> None:
-    plan = supervisor.Plan("http://127.0.0.1:1", "redis://127.0.0.1:2", "smtp://127.0.0.1:3")
+    plan = Plan("http://127.0.0.1:1", "redis://127.0.0.1:2", "smtp://127.0.0.1:3")
 
     with pytest.raises(CannotStart) as caught:
-        supervisor._announce(plan, tmp_path / "gone", Settings(data_dir=tmp_path), print)
+        _announce(plan, tmp_path / "gone", Settings(data_dir=tmp_path), print)
 
     assert (
         f"{tmp_path}/run.json could not be written: No such file or directory. "
@@ -438,7 +439,7 @@ def test_with_addresses_of_the_users_own_neither_valkey_nor_mailbox_is_started(
 ) -> None:
     """Only the server is looked at first."""
     looked_at: list[str] = []
-    monkeypatch.setattr(supervisor, "_look_at", lambda url, _: looked_at.append(url))
+    monkeypatch.setattr("encola.embedded.plan._look_at", lambda url, _: looked_at.append(url))
 
     plan = make_plan(
         data_folder.prepare(tmp_path),
@@ -664,6 +665,56 @@ def test_lines_of_a_child_are_handed_on(tmp_path: Path) -> None:
     assert json.loads(seen[0]) == {"event": "ready"}
 
 
+def test_a_line_without_end_is_left_out_and_the_next_are_heard(tmp_path: Path) -> None:
+    """What a user's module prints as the scheduler imports it may be of any length."""
+    seen: list[str] = []
+    code = """
+        import sys, time
+        sys.stdout.write("x" * 1_000_000 + "\\n")
+        print("ready", flush=True)
+        time.sleep(300)
+    """
+    child = Child("talker", _script(code), _yes, on_line=seen.append)
+
+    _supervise([[child]], lambda: "ready" in seen, description="the line after it has come")
+
+    assert "ready" == seen[-1]
+
+
+def test_a_mistake_of_ours_stops_the_others_in_their_order(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Valkey must outlive those who still write to it, also where we fail ourselves."""
+    ledger = tmp_path / "ledger"
+    code = """
+        import signal, sys, time
+        def stop(*_):
+            open(sys.argv[1], "a").write(f"{sys.argv[2]} stopped\\n")
+            sys.exit(0)
+        signal.signal(signal.SIGTERM, stop)
+        open(sys.argv[1], "a").write(f"{sys.argv[2]} runs\\n")
+        while True:
+            time.sleep(300)
+    """
+
+    def child(name: str) -> Child:
+        async def ready() -> bool:
+            return f"{name} runs" in _lines(ledger)
+
+        return Child(name, _script(code, str(ledger), name), ready)
+
+    async def fails() -> bool:
+        raise RuntimeError("our own mistake")
+
+    broken = Child("broken", _script("import time; time.sleep(300)"), fails)
+
+    with pytest.raises(RuntimeError, match="our own mistake"):
+        asyncio.run(Supervisor([[child("first")], [child("second")], [broken]]).run())
+
+    assert ["second stopped", "first stopped"] == _lines(ledger)[-2:]
+    assert "broken could not be kept running" in [record.message for record in caplog.records]
+
+
 def test_a_valkey_that_was_left_behind_is_stopped_before_another_starts(tmp_path: Path) -> None:
     """Two servers on the same files would ruin them."""
     folder = data_folder.prepare(tmp_path)
@@ -680,7 +731,7 @@ def test_a_valkey_that_was_left_behind_is_stopped_before_another_starts(tmp_path
         return False
 
     _supervise(
-        [[supervisor._valkey_child(server, _settings(tmp_path))]],
+        [[plan._valkey_child(server, _settings(tmp_path))]],
         is_new,
         description="a new server answers",
     )

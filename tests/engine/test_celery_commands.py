@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from encola.embedded.supervisor import free_port
+from encola.embedded.ports import free_port
 from encola.record import TaskState
 from encola.store import run
 from harness import Bench, Server

@@ -22,7 +22,7 @@ import httpx
 import pytest
 import uuid_utils
 
-from encola.embedded.supervisor import free_port
+from encola.embedded.ports import free_port
 from encola.record import TaskState
 from encola.store import Message, NewTask, encode_body, run
 from harness import Bench, Server

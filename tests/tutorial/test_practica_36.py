@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from encola.embedded.supervisor import free_port
+from encola.embedded.ports import free_port
 from harness import ROOT
 from running import Running
 from support import wait_until

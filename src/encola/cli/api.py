@@ -45,7 +45,7 @@ def _serve(settings: Settings) -> None:
 
     from encola.api.fanout import Fanout
     from encola.api.server import Connection
-    from encola.embedded.supervisor import check_port_free
+    from encola.embedded.ports import check_port_free
     from encola.loops import of_this_loop
 
     class Server(uvicorn.Server):

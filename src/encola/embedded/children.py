@@ -276,5 +276,14 @@ def _close(descriptor: int | None) -> None:
 
 
 async def _read(stream: asyncio.StreamReader, on_line: Callable[[str], None]) -> None:
-    while line := await stream.readline():
+    """Hands on each line until the stream ends; one that is longer than 64 KiB is left out."""
+    while True:
+        try:
+            line = await stream.readline()
+        except ValueError:
+            # A user's module may print anything as it is imported. Nobody waits for such a line,
+            # and a child whose output nobody reads would stand still.
+            continue
+        if not line:
+            return
         on_line(line.decode("utf-8", "replace").rstrip())

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,9 +30,9 @@ class RunFile:
     """The supervisor."""
     api_url: str
     """``http://127.0.0.1:8000``, without a slash at the end."""
-    redis_url: str
+    redis_url: str = field(repr=False)
     """As redis-py takes it; ``unix:///…`` for the embedded server."""
-    smtp_url: str
+    smtp_url: str = field(repr=False)
     """Where mail goes; the embedded mailbox unless ENCOLA_SMTP_URL is set."""
     started_at: str
     """ISO 8601, UTC."""

@@ -1,7 +1,7 @@
 """
 Everything on one machine: what `encola up` does.
 
-Owns which children there are, their order and their end. The life of one child is
+Owns the children's order and their end. Which they are is :mod:`.plan`'s, the life of one
 :mod:`.children`'s, and what a child does its own.
 
 1. Prepare the data folder and take its lock: one `encola up` a folder.
@@ -16,41 +16,26 @@ Owns which children there are, their order and their end. The life of one child 
 from __future__ import annotations
 
 import asyncio
-import http.client
-import json
 import logging
 import os
 import signal
-import socket
-import sys
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
 
-from encola.errors import StoreError, StoreFull, StoreNewer
-from encola.installation import take_folder
-from encola.logs import MAX_BYTES, configure_logging, redact, rotate
-from encola.settings import Settings
-from encola.store import Keys, connect
-from encola.store.safety import check_server
-from encola.store.schema import check_schema
-
-from . import data_folder, runfile, valkey
+from ..logs import MAX_BYTES, configure_logging, redact, rotate
+from ..record import iso
+from ..settings import Settings
+from . import data_folder, runfile
 from .children import Child, Keeper
 from .data_folder import CannotStart
 from .flushing import flushed
+from .plan import Plan, make_plan
 from .runfile import RunFile, shown
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CHORES_EVERY = 60.0
-LOADING_LIMIT = 3600.0
-"""Seconds that the embedded server may take to read a large append-only file."""
-
-BEAT_IS_READY = "The scheduler runs."
-"""How the line begins that `encola beat` prints once it has reached the store."""
 
 logger = logging.getLogger(__name__)
 
@@ -157,9 +142,14 @@ class Supervisor:
         for stage in reversed(self._running):
             for keeper, task in stage:
                 keeper.stop()
-                # Its failure is the reason of this stop, or comes too late to matter.
-                with suppress(CannotStart):
+                try:
                     await task
+                except CannotStart:
+                    # It is the reason of this stop, or comes too late to matter.
+                    continue
+                except Exception:
+                    # A mistake of ours; the others are stopped in their order all the same.
+                    logger.exception("%s could not be kept running", keeper.child.name)
 
     async def _unless_stopped(self, awaitable: Awaitable[object]) -> None:
         """Wait for *awaitable*, but not past a wish to stop or a child that gave up."""
@@ -189,228 +179,13 @@ class Supervisor:
                 loop.remove_signal_handler(number)
 
 
-@dataclass
-class Plan:
-    """What will run, and under which addresses."""
-
-    api_url: str
-    redis_url: str
-    smtp_url: str
-    stages: list[list[Child]] = field(default_factory=list[list[Child]])
-    server: valkey.EmbeddedValkey | None = None
-    """None: a server of the user's own."""
-
-
-def make_plan(folder: Path, settings: Settings) -> Plan:
-    """
-    The children for *settings*, with their addresses; *folder*: absolute data folder.
-
-    Raises:
-        CannotStart, StoreError: as :func:`run_up`.
-    """
-    port = settings.port or free_port(settings.host)
-    check_port_free(settings.host, port, "ENCOLA_PORT")
-    server = None if settings.redis_url else valkey.prepare(folder, settings.durability)
-    smtp_port = settings.smtp_port or free_port("127.0.0.1")
-    plan = Plan(
-        api_url=f"http://{_bracketed(settings.host)}:{port}",
-        redis_url=server.url if server else cast("str", settings.redis_url),
-        smtp_url=settings.smtp_url or f"smtp://127.0.0.1:{smtp_port}?starttls=never",
-        server=server,
-    )
-    if server:
-        plan.stages.append([_valkey_child(server, settings)])
-    else:
-        _look_at(plan.redis_url, settings)
-    if not settings.smtp_url:
-        check_port_free("127.0.0.1", smtp_port, "ENCOLA_SMTP_PORT")
-        plan.stages.append([_mailbox_child(folder, smtp_port, settings)])
-    env = {
-        "ENCOLA_DATA_DIR": str(folder),
-        "REDIS_URL": plan.redis_url,
-        "ENCOLA_SMTP_URL": plan.smtp_url,
-        "ENCOLA_HOST": settings.host,
-        "ENCOLA_PORT": str(port),
-    }
-    # In a stop the scheduler goes first: what it would still enqueue could not run any more.
-    plan.stages.append(
-        [_beat_child(env), _worker_child(settings, port, env), _api_child(settings, port, env)]
-    )
-    return plan
-
-
-def _valkey_child(server: valkey.EmbeddedValkey, settings: Settings) -> Child:
-    def is_ready() -> bool:
-        # Before the others start: they look whose folder it is.
-        return valkey.is_ready(server.url) and _look_in(server.url, settings, is_alone=True)
-
-    async def ready() -> bool:
-        return await asyncio.to_thread(is_ready)
-
-    return Child(
-        "valkey",
-        server.argv,
-        ready,
-        ready_timeout=LOADING_LIMIT,
-        stop_timeout=30.0,
-        patient=True,  # it flushes its file
-        death_signal=signal.SIGTERM,
-        lock=server.lock,
-        before=lambda: valkey.ask_to_stop(server.url),
-    )
-
-
-def _mailbox_child(folder: Path, port: int, settings: Settings) -> Child:
-    said_ready = False
-
-    def on_line(line: str) -> None:
-        nonlocal said_ready
-        with suppress(ValueError, AttributeError):
-            said_ready = said_ready or json.loads(line).get("event") == "ready"
-
-    async def ready() -> bool:
-        # Taken back when read: a restarted mailbox has to say it anew.
-        nonlocal said_ready
-        answer, said_ready = said_ready, False
-        return answer
-
-    argv = (
-        "-m",
-        "encola.embedded.mailbox",
-        "--dir",
-        str(folder / "mail"),
-        "--port",
-        str(port),
-        "--most-mails",
-        str(settings.mailbox_count),
-        "--most-bytes",
-        str(settings.mailbox_bytes),
-    )
-    return Child("mailbox", (sys.executable, *argv), ready, on_line=on_line)
-
-
-def _beat_child(env: dict[str, str]) -> Child:
-    said_ready = False
-
-    def on_line(line: str) -> None:
-        nonlocal said_ready
-        said_ready = said_ready or line.startswith(BEAT_IS_READY)
-
-    async def ready() -> bool:
-        # Taken back when read, as the mailbox's.
-        nonlocal said_ready
-        answer, said_ready = said_ready, False
-        return answer
-
-    return Child("beat", (sys.executable, "-m", "encola", "beat"), ready, env=env, on_line=on_line)
-
-
-def _worker_child(settings: Settings, port: int, env: dict[str, str]) -> Child:
-    async def ready() -> bool:
-        status, answer = await asyncio.to_thread(_get, settings.host, port, "/ready")
-        return status == http.HTTPStatus.OK and _number(answer.get("workers")) >= 1
-
-    return Child(
-        "worker",
-        (sys.executable, "-m", "encola", "worker"),
-        ready,
-        env=env,
-        stop_timeout=settings.grace_seconds,
-    )
-
-
-def _api_child(settings: Settings, port: int, env: dict[str, str]) -> Child:
-    async def ready() -> bool:
-        status, _ = await asyncio.to_thread(_get, settings.host, port, "/health")
-        return status == http.HTTPStatus.OK
-
-    return Child("api", (sys.executable, "-m", "encola", "api"), ready, env=env)
-
-
-def check_port_free(host: str, port: int, variable: str) -> None:
-    """
-    Bind the port and let it go again.
-
-    Raises:
-        CannotStart: it is taken, or not ours to take; names *variable*.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # As the server itself binds: connections that linger from a last run do not count.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise CannotStart(
-                f"Port {port} on {host} cannot be used ({error.strerror}). "
-                f"Stop what uses it, or choose another with {variable} (0: any free one).",
-                exit_code=5,
-            ) from None
-
-
-def free_port(host: str) -> int:
-    """A port that nothing uses at this moment."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
-
-
-def _look_at(url: str, settings: Settings) -> None:
-    with connect(url) as client:
-        for warning in check_server(client, settings.durability):
-            logger.warning(warning)
-    _look_in(url, settings, is_alone=False)
-
-
-def _look_in(url: str, settings: Settings, *, is_alone: bool) -> bool:
-    """
-    Look whether we can read what it holds, and name our data folder in it; False: not yet, it is away.
-
-    Raises:
-        CannotStart: a newer encola has written it.
-    """
-    keys = Keys(settings.key_prefix, settings.list_prefix)
-    try:
-        with connect(url) as client:
-            check_schema(client, keys)
-            take_folder(client, keys, settings.data_dir, is_alone=is_alone)
-    except StoreNewer as error:
-        raise CannotStart(str(error)) from None
-    except (StoreFull, OSError):
-        return True  # named at an earlier start, most likely; the API tries again, and says so
-    except StoreError:
-        return False
-    return True
-
-
-def _get(host: str, port: int, path: str) -> tuple[int, dict[str, object]]:
-    """Status and JSON object of a GET; (0, {}) where nobody answers."""
-    # Not urllib: it would ask the proxy in the environment for a loopback address.
-    connection = http.client.HTTPConnection(host, port, timeout=3.0)
-    try:
-        connection.request("GET", path, headers={"Accept": "application/json"})
-        response = connection.getresponse()
-        answer = json.loads(response.read() or b"{}")
-    except (OSError, http.client.HTTPException, ValueError):
-        return 0, {}
-    finally:
-        connection.close()
-    found = cast("dict[str, object]", answer) if isinstance(answer, dict) else {}
-    return response.status, found
-
-
-def _number(value: object) -> float:
-    return value if isinstance(value, (int, float)) else 0
-
-
 def _announce(plan: Plan, folder: Path, settings: Settings, tell: Callable[[str], None]) -> None:
     run = RunFile(
         pid=os.getpid(),
         api_url=plan.api_url,
         redis_url=plan.redis_url,
         smtp_url=plan.smtp_url,
-        started_at=datetime.now(UTC).isoformat(timespec="microseconds")[:-6] + "Z",
+        started_at=iso(datetime.now(UTC)),
     )
     try:
         runfile.write(folder, run)
@@ -453,10 +228,6 @@ def _rotate_server_log(plan: Plan) -> None:
     with suppress(OSError):
         if plan.server and plan.server.log.stat().st_size > MAX_BYTES:
             rotate(plan.server.log)
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _print(text: str) -> None:

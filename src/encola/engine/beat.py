@@ -19,7 +19,7 @@ import redis
 from celery import Celery
 from celery.beat import Scheduler as CeleryScheduler
 
-from ..embedded.supervisor import BEAT_IS_READY
+from ..embedded.plan import BEAT_IS_READY
 from ..errors import ScheduleRefused, StoreError, StoreNewer, StoreUnsafe
 from ..planning import check_together, plans_of
 from ..scheduler import Scheduler, keep_time

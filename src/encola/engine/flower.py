@@ -30,14 +30,13 @@ from flower.options import options
 from tornado.options import Error as OptionError
 from tornado.web import HTTPError, RequestHandler
 
+from ..embedded.ports import check_port_free
 from ..embedded.runfile import resolve_redis_url
-from ..embedded.supervisor import check_port_free
-from ..settings import get_settings
+from ..settings import LOOPBACK, get_settings
 from ..store import Keys, connect_async
 
 logger = logging.getLogger(__name__)
 
-LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 #: Without this in its environment Flower answers its API only to who has credentials.
 OPEN_API: Final = "FLOWER_UNAUTHENTICATED_API"
