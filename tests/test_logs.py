@@ -8,6 +8,7 @@ import math
 import multiprocessing
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,6 +150,15 @@ def test_the_file_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
     logging.getLogger("encola.test").info("hello")
 
     assert (tmp_path / "logs" / "api.log").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_long_word_beside_an_address_is_no_burden() -> None:
+    """A task that prints a file in Base64 must not keep its worker busy for minutes."""
+    text = f"https://example.com {'a' * 300_000}"
+    started = time.process_time()
+
+    assert text == redact(text)
+    assert time.process_time() - started < 5
 
 
 def test_configuring_twice_does_not_double_the_lines(tmp_path: Path) -> None:

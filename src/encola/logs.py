@@ -42,7 +42,8 @@ LOOK_SECONDS = 0.05
 #: The task that this thread or coroutine works for; in each line when it is set.
 current_task_id: ContextVar[str | None] = ContextVar("encola_task_id", default=None)
 
-_URL_PASSWORD = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*://[^\s/?#:@]*):[^\s/?#]+@")
+#: The scheme is bounded: looked for without end from each of its letters, a long word would take minutes.
+_URL_PASSWORD = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]{0,30}://[^\s/?#:@]*):[^\s/?#]+@")
 _QUERY_SECRET = re.compile(
     r"(?i)([?&][a-z_]*(?:password|passwd|secret|token|api_?key)=)[^&\s#\"']+"
 )

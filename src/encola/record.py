@@ -19,6 +19,8 @@ RECORD_VERSION: Final = 1
 
 #: Most bytes of a task id, as any Celery client may choose one.
 MAX_ID_BYTES: Final = 255
+#: Most bytes of what an attempt says of its progress, as JSON: each word of it is an event too.
+MAX_PROGRESS_BYTES: Final = 2048
 
 
 class TaskState(StrEnum):

@@ -27,7 +27,7 @@ from typing import Any, Final, Protocol, get_type_hints, overload
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
-from .errors import InvalidInput, PermanentFailure, TaskTypeNotFound
+from .errors import InvalidInput, PermanentFailure, TaskTypeNotFound, TooLarge
 from .schedule import Schedule, name_schedules
 
 Seconds = dt.timedelta | float
@@ -51,10 +51,11 @@ class RetryPolicy:
     """None: the setting ``ENCOLA_TASK_FIRST_DELAY``."""
     max_delay: float = 3600.0
     retry_on: tuple[type[BaseException], ...] = (Exception,)
-    """Only these are retried; never a :class:`~encola.errors.PermanentFailure`, nor input that does not fit."""
+    """Only these are retried; never a :class:`~encola.errors.PermanentFailure`, nor input that does not
+    fit, nor what is too large to be kept."""
 
     def admits(self, error: BaseException) -> bool:
-        hopeless = isinstance(error, (PermanentFailure, InvalidInput))
+        hopeless = isinstance(error, (PermanentFailure, InvalidInput, TooLarge))
         return isinstance(error, self.retry_on) and not hopeless
 
 
@@ -106,7 +107,13 @@ class TaskContext:
         return self.task_id
 
     def progress(self, current: float, total: float, status: str = "", **more: Any) -> None:
-        """Reports how far the task is: *current* of *total*, and a sentence."""
+        """
+        Reports how far the task is: *current* of *total*, and a sentence.
+
+        Raises:
+            TooLarge: all of it has more than 2 KB as JSON.
+            StoreError
+        """
         if self.reporter is not None:
             self.reporter.report({"current": current, "total": total, "status": status, **more})
 
@@ -253,10 +260,14 @@ class TaskType:
 
 def public_errors(error: ValidationError) -> list[dict[str, object]]:
     """A validation error's fields as answers show them: never the input itself, which may be a secret."""
-    return [
-        {"loc": list(e["loc"]), "msg": e["msg"].removeprefix("Value error, "), "type": e["type"]}
-        for e in error.errors(include_url=False, include_input=False, include_context=False)
-    ]
+    errors = error.errors(include_url=False, include_input=False, include_context=False)
+    return [public_error(one) for one in errors]
+
+
+def public_error(error: Mapping[str, Any]) -> dict[str, object]:
+    """One of Pydantic's errors without the input that it is about."""
+    message = error["msg"].removeprefix("Value error, ")
+    return {"loc": list(error["loc"]), "msg": message, "type": error["type"]}
 
 
 def _input_model(

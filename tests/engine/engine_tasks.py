@@ -207,6 +207,12 @@ def typed(context: TaskContext, number: int, fail_times: int = 0) -> dict[str, i
 
 
 @task
+def tells_a_story(context: TaskContext, characters: int) -> int:
+    context.progress(1, 2, "x" * characters)
+    return characters
+
+
+@task
 def refuses(number: int) -> int:
     raise PermanentFailure(f"{number} is not wanted", "unwanted")
 

@@ -173,6 +173,19 @@ def test_input_that_does_not_fit_fails_at_once(
     )
 
 
+def test_progress_is_bounded(bench: Bench, tasks: Any) -> None:
+    """Each word of it is an event, of which a hundred thousand are kept."""
+    told = ended(bench, tasks.tells_a_story.enqueue(1_900))
+    refused = ended(bench, tasks.tells_a_story.enqueue(2_100))
+
+    assert TaskState.SUCCESS == told.state
+    assert (TaskState.FAILURE, "too_large", 1) == (
+        refused.state,
+        refused.error_code,
+        len(refused.attempts),
+    )
+
+
 def test_a_permanent_failure_keeps_its_code(bench: Bench, tasks: Any) -> None:
     from encola.engine import celery_app
 

@@ -78,6 +78,11 @@ def tells_secrets(password: str) -> None:
     logger.info("?token=abcdef")
 
 
+@task(retry=RetryPolicy(max_retries=0))
+def raises_secrets(password: str) -> None:
+    raise RuntimeError(f"login {password} at redis://me:other@host/0 refused")
+
+
 @task
 def floods(lines: int) -> None:
     for number in range(lines):

@@ -17,6 +17,7 @@ import httpx
 import pytest
 from live_service import Api, Listener, new_bench
 
+from encola.api.logs import portion
 from harness import Bench
 from support import wait_until
 
@@ -153,6 +154,27 @@ def test_secrets_of_the_settings_are_not_kept(api: Api, bench: Bench, submit: Su
     assert "?token=***" in text
     stored = b"".join(bench.client.lrange(bench.keys.log(task_id), 0, -1))
     assert b"hunter" not in stored
+
+
+def test_secrets_of_the_settings_are_not_kept_with_an_error_either(
+    api: Api, bench: Bench, submit: Submit
+) -> None:
+    """Neither in its words nor in its traceback, which the record and the dashboard show."""
+    task_id = submit("raises_secrets", password="hunter!seven")
+    record = api.get(f"/tasks/{task_id}")
+
+    assert "login *** at redis://me:***@host/0 refused" == record["error"]
+    assert "RuntimeError: login *** at redis://me:***@host/0 refused" in record["traceback"]
+    assert b"hunter" not in bench.client.hget(bench.keys.record(task_id), "e")
+
+
+def test_the_last_lines_are_the_last_lines() -> None:
+    """However many are asked for; the usual number of lines is for who does not say."""
+    lines: list[Any] = list(range(900))
+
+    assert lines[-800:] == portion(lines, 800, None)
+    assert lines[:500] == portion(lines, None, None)
+    assert lines[-800:-790] == portion(lines, 800, 10)
 
 
 def test_a_flood_is_bounded_and_counted(api: Api, submit: Submit) -> None:

@@ -31,12 +31,14 @@ import orjson
 
 from .. import tasklog
 from ..client import LoopClient, current_loop_client
+from ..engine.outcome import describe, error_code
 from ..errors import EncolaError, StoreError
 from ..logs import current_task_id
 from ..loops import end_task
-from ..record import TaskError, TaskState
+from ..record import TaskState
 from ..settings import get_settings
 from ..store import Enqueued, NewTask, Settled, Start
+from ..store.callers import server_ms
 from ..store.records import encode_error
 from ..task import RetryPolicy, next_delay
 
@@ -159,19 +161,17 @@ class InProcess:
             await self._settle(task_id, TaskState.SUCCESS, orjson.dumps(result))
 
     async def _settle_error(self, task_id: str, policy: RetryPolicy, error: Exception) -> None:
-        lines = traceback.format_exception(error)
-        name, module = type(error).__qualname__, type(error).__module__
-        text = encode_error(TaskError(name, module, str(error), "".join(lines)))
-        code = str(getattr(error, "error_code", "failed"))
+        text = encode_error(describe(error, "".join(traceback.format_exception(error))))
+        code = error_code(error)
         most = policy.max_retries
         most = self.settings.task_max_retries if most is None else most
         if most == 0 or not policy.admits(error):
             await self._settle(task_id, TaskState.FAILURE, text, code)
             return
         first = policy.first_delay or self.settings.task_first_delay
-        seconds, micros = await self.client.redis.time()
-        due_ms = seconds * 1000 + micros // 1000 + next_delay(1, first, policy.max_delay) * 1000
-        await self._settle(task_id, TaskState.RETRY, text, code, round(due_ms))
+        due_ms = await server_ms(self.client.redis)
+        due_ms += round(next_delay(1, first, policy.max_delay) * 1000)
+        await self._settle(task_id, TaskState.RETRY, text, code, due_ms)
 
     async def _settle(
         self,

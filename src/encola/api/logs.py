@@ -18,8 +18,8 @@ from ..record import STATUS, from_ms, iso
 from ..store.logs import Line, Logs, has_ended
 from ..tasklog import LEVELS
 from .answers import answer, problems
-from .events import unfit
 from .fanout import Fanout, current_fanout
+from .problems import unfit
 from .records import TaskId
 from .service_shapes import LogAnswer, LogItem
 from .sse import HEARTBEAT, RETRY_MS, EventStream, block
@@ -31,6 +31,7 @@ Level = Annotated[str | None, Query(description="This one or worse: " + ", ".joi
 AttemptNumber = Annotated[int | None, Query(ge=1)]
 #: Lines of one answer.
 MOST_LINES: Final = 1_000
+USUAL_LINES: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,9 @@ async def read_log(
     level: Level = None,
     after: Annotated[int, Query(ge=0, description="Only lines after this one.")] = 0,
     tail: Annotated[int | None, Query(ge=1, le=MOST_LINES)] = None,
-    limit: Annotated[int, Query(ge=1, le=MOST_LINES)] = 500,
+    limit: Annotated[
+        int | None, Query(ge=1, le=MOST_LINES, description="None: 500, or all of `tail`.")
+    ] = None,
 ) -> Response:
     """What a task wrote to `logging` and printed, oldest first."""
     chosen = choose(attempt, level)
@@ -89,11 +92,16 @@ async def read_log(
     lines = [line for line in every if line.number > after and chosen.admits(line)]
     shown: LogAnswer = {
         "task_id": task_id,
-        "items": [item(line) for line in (lines[-tail:] if tail else lines)[:limit]],
+        "items": [item(line) for line in portion(lines, tail, limit)],
         "last": every[-1].number if every else 0,
         "dropped": every[-1].number - len(every) if every else 0,
     }
     return answer(shown)
+
+
+def portion(lines: list[Line], tail: int | None, limit: int | None) -> list[Line]:
+    """Of *lines* the last *tail*, and of those the first *limit*."""
+    return (lines[-tail:] if tail else lines)[: limit or tail or USUAL_LINES]
 
 
 async def blocks(

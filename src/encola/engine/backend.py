@@ -31,7 +31,7 @@ from kombu.utils.url import maybe_sanitize_url
 
 from ..errors import StoreError, TooLarge
 from ..files import data_uri, read_data, write_data
-from ..record import FINISHED, TaskError, TaskRecord, TaskState, iso
+from ..record import FINISHED, MAX_PROGRESS_BYTES, TaskError, TaskRecord, TaskState, iso
 from ..settings import get_settings
 from ..store import NewTask, Settled, decode_record, encode_body
 from ..store.message import Message
@@ -165,9 +165,8 @@ class Backend(SyncBackendMixin, CeleryBackend):
         session = current_session()
         phase = "" if state == TaskState.PROCESSING else state
         progress = self._encode_value(result)
-        limit = 2048
-        if len(progress) > limit:
-            raise TooLarge("progress", len(progress), limit)
+        if len(progress) > MAX_PROGRESS_BYTES:
+            raise TooLarge("progress", len(progress), MAX_PROGRESS_BYTES)
         session.run(session.verbs.progress(task_id, token, progress, phase))
         return result
 

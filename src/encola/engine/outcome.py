@@ -2,7 +2,8 @@
 Outcomes as text: what an exception becomes in a record, and back.
 
 Errors travel as ``{type, module, message, args, traceback}``, never as a
-pickle. Reading one back gives the class only where it is an exception and its
+pickle, and without the passwords that :func:`~encola.logs.redact` knows: a library may
+put the address it could not reach into its text. Reading one back gives the class only where it is an exception and its
 module is already imported; nothing is imported because a record says so.
 """
 
@@ -15,7 +16,8 @@ import orjson
 from celery.exceptions import TaskRevokedError
 from celery.utils.serialization import UnpickleableExceptionWrapper, create_exception_cls
 
-from ..errors import PermanentFailure
+from ..errors import EncolaError
+from ..logs import redact
 from ..record import TaskError
 
 #: Characters of a message or a traceback that are kept; of a long traceback, its end.
@@ -30,14 +32,14 @@ def describe(error: BaseException, traceback: str | None = None) -> TaskError:
         return TaskError(
             type=error.exc_cls_name,
             module=error.exc_module,
-            message=_text(error.text)[:MESSAGE_CHARACTERS],
-            traceback=_text(traceback or "")[-TRACEBACK_CHARACTERS:],
+            message=_shown(error.text)[:MESSAGE_CHARACTERS],
+            traceback=_shown(traceback or "")[-TRACEBACK_CHARACTERS:],
         )
     return TaskError(
         type=type(error).__qualname__,
         module=type(error).__module__,
-        message=_text(str(error))[:MESSAGE_CHARACTERS],
-        traceback=_text(traceback or "")[-TRACEBACK_CHARACTERS:],
+        message=_shown(str(error))[:MESSAGE_CHARACTERS],
+        traceback=_shown(traceback or "")[-TRACEBACK_CHARACTERS:],
         args=_json_args(error),
     )
 
@@ -47,20 +49,15 @@ def error_code(error: BaseException) -> str:
     code = getattr(error, "error_code", None)
     if isinstance(code, str) and code:
         return code
-    if isinstance(error, PermanentFailure):
-        return error.error_code
-    name = type(error).__name__
-    return _WORDS.get(name, "failed")
+    if isinstance(error, EncolaError):
+        return error.code
+    return _WORDS.get(type(error).__name__, "failed")
 
 
 _WORDS: Final = {
     "TimeLimitExceeded": "time_limit",
     "SoftTimeLimitExceeded": "time_limit",
     "WorkerLostError": "worker_lost",
-    "InvalidInput": "validation",
-    "TaskOutOfMemory": "out_of_memory",
-    "TaskTooDeep": "recursion",
-    "TaskExited": "exited",
     "NotRegistered": "undeliverable",
     "ChordError": "chord",
     "Reject": "rejected",
@@ -91,9 +88,20 @@ def _json_args(error: BaseException) -> list[Any]:
         encoded = orjson.dumps(list(error.args))
     except TypeError:
         return []
-    return list(error.args) if len(encoded) <= MESSAGE_CHARACTERS else []
+    return _redacted(orjson.loads(encoded)) if len(encoded) <= MESSAGE_CHARACTERS else []
 
 
-def _text(text: str) -> str:
+def _redacted(value: Any) -> Any:
+    """A JSON value with every text in it redacted."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, list):
+        return [_redacted(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _redacted(item) for name, item in value.items()}
+    return value
+
+
+def _shown(text: str) -> str:
     # A lone surrogate cannot be written as UTF-8; what it stood for is lost anyway.
-    return text.encode("utf-8", "replace").decode()
+    return redact(text).encode("utf-8", "replace").decode()

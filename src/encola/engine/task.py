@@ -21,8 +21,9 @@ from celery import Task as CeleryTask
 from celery.exceptions import Ignore, Reject, Retry
 
 from .. import tasklog
-from ..errors import EncolaError, PermanentFailure
+from ..errors import EncolaError, PermanentFailure, TooLarge
 from ..logs import current_task_id
+from ..record import MAX_PROGRESS_BYTES
 from ..settings import get_settings
 from ..store import NextDelivery, Start
 from ..task import TaskContext, TaskType, next_delay
@@ -179,9 +180,16 @@ class StoreReporter:
         self._token = token
 
     def report(self, progress: Mapping[str, Any]) -> None:
+        """
+        Raises:
+            TooLarge: more than :data:`MAX_PROGRESS_BYTES`.
+            StoreError
+        """
+        encoded = orjson.dumps(dict(progress))
+        if len(encoded) > MAX_PROGRESS_BYTES:
+            raise TooLarge("progress", len(encoded), MAX_PROGRESS_BYTES)
         session = current_session()
-        call = session.verbs.progress(self._task_id, self._token, orjson.dumps(dict(progress)))
-        session.run(call)
+        session.run(session.verbs.progress(self._task_id, self._token, encoded))
 
 
 def celery_function(task_type: TaskType) -> Callable[..., Any]:

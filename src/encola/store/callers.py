@@ -47,7 +47,7 @@ def run(client: redis.Redis, call: Call[R]) -> R:
             reply: Any = client.execute_command("EVALSHA", call.script.sha, *arguments)
         except NoScriptError:
             reply = client.execute_command("EVAL", call.script.source, *arguments)
-    except RedisError as error:
+    except (RedisError, OSError) as error:
         raise translate(error) from error
     return call.decode(reply)
 
@@ -96,6 +96,18 @@ def run_many(
     except (RedisError, OSError) as error:
         raise translate(error) from error
     return [call.decode(reply) for call, reply in zip(calls, replies, strict=True)]
+
+
+async def server_ms(client: Any) -> int:
+    """
+    The server's clock, in ms since 1970; *client*: the event loop's.
+
+    Raises:
+        StoreError
+    """
+    with translated():
+        seconds, micros = await client.time()
+    return int(seconds) * 1000 + int(micros) // 1000
 
 
 @contextlib.contextmanager

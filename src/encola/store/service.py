@@ -16,7 +16,8 @@ import orjson
 import redis.asyncio
 
 from ..record import RUNNING, TaskState
-from .callers import translated
+from .callers import server_ms, translated
+from .coordinates import decode_coordinates
 from .keys import PRIORITY_STEPS, Keys
 from .statistics import decode_minute
 
@@ -96,9 +97,7 @@ class Service:
 
     async def now_ms(self) -> int:
         """The server's clock."""
-        with translated():
-            seconds, micros = await self._client.time()
-        return int(seconds * 1000 + micros // 1000)
+        return await server_ms(self._client)
 
     async def paused(self) -> set[str]:
         """``queue:<name>``, ``type:<name>``, ``worker:<id>``."""
@@ -129,8 +128,8 @@ class Service:
                     pipeline.hmget(self._keys.record(fields[b"i"].decode()), "x", "st")
                 for x, state in await pipeline.execute():
                     if x is not None:
-                        queue, _, type_name, *_ = x.decode().split("\x1f")
-                        found.append((type_name, queue, state.decode()))
+                        where = decode_coordinates(x)
+                        found.append((where.type, where.queue, state.decode()))
         return found, len(entries) <= most
 
     # --- workers ---------------------------------------------------------------------

@@ -37,6 +37,8 @@ UserId = (
 FilePath = Annotated[str, Field(min_length=1, max_length=4_096)]
 #: Seconds between two reports of progress.
 REPORT_SECONDS: Final = 0.5
+#: Characters of a file's name that a report of progress has: it is bounded as a whole.
+NAME_SHOWN: Final = 100
 #: Progress is counted in hundredths, as in the lesson.
 TOTAL: Final = 100
 
@@ -176,7 +178,7 @@ class _Progress:
         rate = far.read / far.seconds if far.seconds else 0.0
         left = (far.size - far.read) / rate if rate else None
         values = {
-            "name": far.name,
+            "name": far.name[:NAME_SHOWN],
             "read": far.read,
             "size": far.size,
             "rate": round(rate),
