@@ -108,6 +108,40 @@ def test_a_wrong_mail_server_is_found_at_the_start_and_not_shown(
     )
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:hunter2@localhost:six",
+        "redis://:hun/ter2@localhost:6379",
+        "redis://:hunter2@localhost:70000",
+        "redis://:hunter2@[::1/0",
+        "sentinel://:hunter2@one:26379;sentinel://two:port/0",
+        "sentinel://:hunter2@one:26379/first",
+    ],
+)
+def test_an_address_that_cannot_be_read_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """A slash in a password makes the rest of it a port: the library's error would show that."""
+    monkeypatch.setenv("REDIS_URL", url)
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+
+    (problem,) = caught.value.problems
+    assert problem.startswith("REDIS_URL: expected ")
+    assert "hun" not in problem
+
+
+def test_no_password_is_shown_with_the_settings() -> None:
+    """They stand in the frames that a debugger or an error collector shows."""
+    settings = load_settings(
+        redis_url="redis://:hunter2@localhost", smtp_url="smtp://ana:hunter2@mx.example"
+    )
+
+    assert "hunter2" not in f"{settings!r} {settings}"
+
+
 def test_a_mail_server_that_is_empty_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable that a compose file leaves empty means the embedded mailbox."""
     monkeypatch.setenv("ENCOLA_SMTP_URL", "")

@@ -12,7 +12,7 @@ import functools
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -25,6 +25,8 @@ from .timing import Cron, zone
 
 CommaList = Annotated[tuple[str, ...], NoDecode]
 
+#: Names of this machine for itself.
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 #: Files that REDIS_URL may name, for TLS.
 FILE_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 #: Schemes that redis-py or Kombu know, as a user writes them in REDIS_URL.
@@ -41,7 +43,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ENCOLA_", frozen=True, extra="ignore")
 
-    redis_url: str | None = Field(None, validation_alias=AliasChoices("REDIS_URL", "redis_url"))
+    redis_url: str | None = Field(
+        None, validation_alias=AliasChoices("REDIS_URL", "redis_url"), repr=False
+    )
     """Address of the server; unset: the one that `encola up` started (REDIS_URL)."""
     data_dir: Path = Path(".encola")
     """Folder of everything kept on disk: Valkey's files, mail, uploads, logs."""
@@ -91,7 +95,7 @@ class Settings(BaseSettings):
     report_time_limit: float = Field(300.0, gt=0, le=86_400)
     """Seconds that the making of one report may take; above it ``report_time_limit``."""
 
-    smtp_url: str | None = None
+    smtp_url: str | None = Field(None, repr=False)
     """Where mail goes: ``smtp://user:password@host:587`` (STARTTLS when offered),
     ``smtps://…`` (TLS from the start); unset: the embedded mailbox."""
     smtp_port: int = Field(0, ge=0, le=65535)
@@ -169,6 +173,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"expected an address that starts with one of {', '.join(s + '://' for s in REDIS_SCHEMES)}"
             )
+        for part in value.split(";"):
+            _check_address(part)
         for name, path in parse_qsl(value.partition("?")[2]):
             if name in FILE_OPTIONS and not Path(path).is_file():
                 raise ValueError(f"{name} names a file that is not there: {path}")
@@ -209,7 +215,7 @@ class Settings(BaseSettings):
     @classmethod
     def _loopback(cls, value: str) -> str:
         # Invariant 11, closed by default: there are no credentials yet.
-        if value not in ("127.0.0.1", "localhost", "::1"):
+        if value not in LOOPBACK:
             raise ValueError(
                 "expected 127.0.0.1, localhost or ::1: other addresses need credentials"
             )
@@ -243,6 +249,27 @@ class Settings(BaseSettings):
         installations can share one server.
         """
         return "" if self.namespace == "encola" else f"{self.namespace}:"
+
+
+def _check_address(address: str) -> None:
+    """
+    Raises:
+        ValueError: it cannot be read; the sentence shows none of it, for it may be a part of the password.
+    """
+    try:
+        parts = urlsplit(address)
+        _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(
+            "expected scheme://[user:password@]host[:port][/database], the port a number up to 65535; "
+            "signs such as / ? # @ [ in user or password are written as %2F %3F %23 %40 %5B"
+        ) from None
+    if (
+        parts.scheme == "sentinel"
+        and not parts.path.strip("/").isdecimal()
+        and parts.path.strip("/")
+    ):
+        raise ValueError("expected the number of a database after the address of a Sentinel")
 
 
 def load_settings(**overrides: Any) -> Settings:

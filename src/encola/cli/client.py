@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from encola.embedded import runfile
 from encola.errors import NothingRuns, TaskNotFound
 from encola.logs import one_line, redact
-from encola.settings import Settings, load_settings
+from encola.settings import LOOPBACK, Settings, load_settings
 
 from .exits import NOTHING_RUNS, UNKNOWN_ID, USAGE, CommandError, exit_code_of_problem
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import httpx
 
 FINISHED_STATES = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 TIMEOUT = 30.0
 """Seconds for one call."""
 UPLOAD_TIMEOUT = 300.0
@@ -181,10 +180,7 @@ def api_url(settings: Settings) -> str:
     """
     named = os.environ.get("ENCOLA_URL", "").rstrip("/")
     if named:
-        if urlsplit(named).scheme not in ("http", "https") or not urlsplit(named).hostname:
-            raise CommandError(
-                "ENCOLA_URL: expected an address such as http://127.0.0.1:8000.", USAGE
-            )
+        host_of(named, "ENCOLA_URL: expected an address such as http://127.0.0.1:8000.")
         return named
     run = runfile.read(settings.data_dir)
     if run:
@@ -193,6 +189,23 @@ def api_url(settings: Settings) -> str:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         return f"http://{host}:{settings.port}"
     raise NothingRuns(runfile.shown(settings.data_dir))
+
+
+def host_of(url: str, expected: str) -> str:
+    """
+    The host of an HTTP address.
+
+    Raises:
+        CommandError: *url* is none; says what was *expected*.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise CommandError(expected, USAGE) from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise CommandError(expected, USAGE)
+    return host
 
 
 def _query(values: dict[str, Any]) -> str:

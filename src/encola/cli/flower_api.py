@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from encola.logs import redact
+from encola.settings import LOOPBACK
 
+from .client import host_of
 from .exits import NOTHING_RUNS, USAGE, CommandError
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 TIMEOUT = 10.0
 """Seconds for one call."""
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @contextmanager
@@ -29,13 +29,9 @@ def connect(url: str) -> Generator[httpx.Client]:
     """
     import httpx  # see the package
 
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise CommandError(
-            "--flower-url: expected an address such as http://localhost:5555.", USAGE
-        )
+    host = host_of(url, "--flower-url: expected an address such as http://localhost:5555.")
     # A proxy of the environment cannot reach this machine's loopback address.
-    trust_env = parts.hostname not in LOOPBACK
+    trust_env = host not in LOOPBACK
     with httpx.Client(base_url=url.rstrip("/"), timeout=TIMEOUT, trust_env=trust_env) as client:
         yield client
 

@@ -111,7 +111,7 @@ def _given(input_json: str | None, words: list[str]) -> object:
         raise CommandError(f"--input is no JSON: {error}.", USAGE) from None
     if not isinstance(value, dict):
         raise CommandError("--input: expected a JSON object such as '{\"user_id\": 7}'.", USAGE)
-    return value  # pyright: ignore[reportUnknownVariableType]
+    return value
 
 
 def _schema(api: Api, type_name: str) -> dict[str, Any]:

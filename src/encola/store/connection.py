@@ -8,8 +8,11 @@ here: whoever makes a call knows whether it may be made again.
 
 from __future__ import annotations
 
+import contextlib
+import re
 import urllib.parse
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import redis
@@ -31,7 +34,8 @@ def connect(url: str, *, timeout: float = SOCKET_TIMEOUT, name: str = "encola") 
     options = _options(timeout, name) | {"retry": Retry(NoBackoff(), 0)}
     if url.startswith("sentinel://"):
         return redis.Redis.from_pool(sentinel_pool(url, options))
-    client = redis.Redis.from_url(plain_url(url), **_fit(url, options))
+    with _options_read():
+        client = redis.Redis.from_url(plain_url(url), **_fit(url, options))
     check_options(client.connection_pool)
     return client
 
@@ -46,9 +50,25 @@ def connect_async(url: str, *, timeout: float = SOCKET_TIMEOUT) -> redis.asyncio
         )
         found: redis.asyncio.Redis = manager.master_for(named.service)
         return found
-    client = redis.asyncio.Redis.from_url(plain_url(url), **_fit(url, options))
+    with _options_read():
+        client = redis.asyncio.Redis.from_url(plain_url(url), **_fit(url, options))
     check_options(client.connection_pool)
     return client
+
+
+@contextlib.contextmanager
+def _options_read() -> Iterator[None]:
+    """
+    Raises:
+        StoreRefused: what REDIS_URL says after its ``?`` has a value that redis-py cannot read.
+    """
+    try:
+        yield
+    except ValueError as error:
+        name = re.search(r"'(\w+)'", str(error))
+        raise StoreRefused(
+            f"REDIS_URL has an option {name[0] if name else ''} after its `?` whose value cannot be read."
+        ) from None
 
 
 def check_options(pool: Any) -> None:
@@ -116,9 +136,9 @@ class Sentinels:
     addresses: list[tuple[str, int]]
     service: str
     """The primary's name among the Sentinels (``master_name``)."""
-    login: dict[str, Any]
+    login: dict[str, Any] = field(repr=False)
     """``db``, and ``username`` and ``password`` of the primary where there are any."""
-    own_login: dict[str, str]
+    own_login: dict[str, str] = field(repr=False)
     """``username`` and ``password`` of the Sentinels themselves; mostly they have none."""
 
     def for_sentinels(self, options: dict[str, Any]) -> dict[str, Any]:
