@@ -32,12 +32,12 @@ from .embedded.guard import die_with_parent
 from .errors import PermanentFailure
 
 #: In what a process says that could get no more memory.
-_OUT_OF_MEMORY: Final = (
+OUT_OF_MEMORY: Final = (
     *("memory allocation", "bad_alloc", "allocate memory", "out of memory", "memoryerror"),
     *("failed to map segment", "can't start new thread", "resource temporarily unavailable"),
 )
 #: What it says when it has lost its way; some libraries then wait for themselves without end.
-_LOST: Final = (*_OUT_OF_MEMORY, "panicked at", "fatal python error")
+_LOST: Final = (*OUT_OF_MEMORY, "panicked at", "fatal python error")
 #: Bytes of the child's last words that are looked at.
 _WORDS: Final = 8_000
 #: Seconds that it may still take to end by itself once it has said so.
@@ -97,15 +97,18 @@ def run_apart(
     told = orjson.dumps({"parent": os.getpid(), "memory": memory, "job": dict(job)}).decode()
     reading, writing = os.pipe()
     with tempfile.TemporaryFile() as last_words, open(reading, "rb", buffering=0) as words:
-        child = subprocess.Popen(
-            [sys.executable, "-P", "-m", module, told],
-            stdin=subprocess.DEVNULL,
-            stdout=writing,
-            stderr=last_words,
-            pass_fds=descriptors,
-            env={**os.environ, **(environment or {})},
-        )
-        os.close(writing)
+        try:
+            child = subprocess.Popen(
+                [sys.executable, "-P", "-m", module, told],
+                stdin=subprocess.DEVNULL,
+                stdout=writing,
+                stderr=last_words,
+                pass_fds=descriptors,
+                env={**os.environ, **(environment or {})},
+            )
+        finally:
+            # The child's alone: when it ends, the pipe does.
+            os.close(writing)
         try:
             said = _listen(words, tell, lambda: _go_on(last_words, is_wanted))
             code = child.wait()
@@ -170,7 +173,7 @@ def _what_happened(said: Mapping[str, Any], code: int, last_words: str) -> Excep
         return ApartOutOfMemory() if failed == "memory" else ApartFailed(failed, message)
     words = last_words.lower()
     # Nobody but the kernel sends KILL here, and that for want of memory.
-    if code == -signal.SIGKILL or any(sign in words for sign in _OUT_OF_MEMORY):
+    if code == -signal.SIGKILL or any(sign in words for sign in OUT_OF_MEMORY):
         return ApartOutOfMemory()
     ended = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
     return ApartLost(f"ended {ended}: {last_words[-2000:].strip()}")

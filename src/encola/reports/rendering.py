@@ -30,6 +30,7 @@ from typing import Any, BinaryIO, Final
 
 import orjson
 
+from ..apart import OUT_OF_MEMORY
 from ..errors import StoreUnavailable
 from ..files import writing_data
 from .failures import RendererLost, ReportFailed
@@ -39,11 +40,6 @@ logger = logging.getLogger(__name__)
 
 #: What the child is.
 COMMAND: Final = (sys.executable, "-P", "-m", "encola.reports.child")
-#: In what a process says that could get no more memory.
-_OUT_OF_MEMORY: Final = (
-    *("memory allocation", "bad_alloc", "allocate memory", "out of memory", "memoryerror"),
-    *("failed to map segment", "can't start new thread", "resource temporarily unavailable"),
-)
 #: Part of its memory that a child must have held for its fall to be laid to want of memory.
 _MUCH: Final = 0.5
 #: Bytes in the unit in which the system tells memory.
@@ -189,7 +185,7 @@ def _failure(job: Job, outcome: dict[str, Any], code: int, peak: int, last_words
     if (
         code == -signal.SIGKILL
         or (fell_over and peak > job.memory * _MUCH)
-        or any(sign in text for sign in _OUT_OF_MEMORY)
+        or any(sign in text for sign in OUT_OF_MEMORY)
     ):
         return _too_large(job)
     logger.error("The process that draws reports ended with %s: %s", code, last_words[-2000:])
