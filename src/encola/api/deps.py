@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
+import anyio.to_thread
+
 from ..client import LoopClient, current_loop_client
 from ..settings import get_settings
 from ..store.service import Service
 from ..task import task_types
+
+T = TypeVar("T")
+
+
+async def aside(work: Callable[[], T]) -> T:
+    """*work* in a thread: the disk must not hold up the event loop."""
+    return await anyio.to_thread.run_sync(work)
 
 
 def current_service() -> Service:

@@ -16,7 +16,7 @@ from ..record import TaskState
 from ..store.events import Order, as_it_stands, read_order
 from .answers import problems
 from .fanout import Told, current_fanout
-from .problems import Problem
+from .problems import unfit
 from .sse import EventStream, blocks_of, encode_told
 from .subscription import Subscription, Wanted
 from .tasks import DirectRoute
@@ -123,11 +123,6 @@ def check_states(states: frozenset[str], loc: list[str]) -> frozenset[str]:
     if not states <= {state.value for state in TaskState}:
         raise unfit(loc, f"expected some of {', '.join(TaskState)}")
     return states
-
-
-def unfit(loc: list[str], message: str) -> Problem:
-    errors = [{"loc": loc, "msg": message, "type": "value_error"}]
-    return Problem(422, "validation", "The request does not fit.", errors)
 
 
 def _values(given: Iterable[str], name: str) -> frozenset[str]:

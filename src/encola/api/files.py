@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from typing import Annotated, Any, BinaryIO, Final, TypeVar
+from typing import Annotated, Any, BinaryIO, Final
 from urllib.parse import quote
 
-import anyio.to_thread
 from fastapi import APIRouter, Path, Query
 from fastapi.routing import APIRoute
 from starlette.requests import Request
@@ -23,14 +21,13 @@ from ..settings import get_settings
 from ..tables.names import DATASETS, REJECTED, UPLOAD_ID, UPLOADS
 from ..uploads import Upload, check_room, list_uploads, receiving
 from .answers import answer, problems
+from .deps import aside
 from .download import Download
 from .language import choose_language, say
 from .multipart import MOST_BESIDE, FilePart
-from .problems import Problem
+from .problems import Problem, unfit
 from .shapes import FileItem, FilePage, FileRemoved, UploadedFile
 from .tasks import Handler
-
-T = TypeVar("T")
 
 #: Bytes that are gathered before they are written.
 GATHERED: Final = 2**20
@@ -85,7 +82,7 @@ async def upload_file(request: Request) -> Response:
     size = int(declared[:18]) if declared.isdecimal() else 0
     if size > settings.max_upload + MOST_BESIDE:
         raise TooLarge("file", size, settings.max_upload)
-    await _aside(lambda: check_room(settings.data_dir, size))
+    await aside(lambda: check_room(settings.data_dir, size))
     await _check_folder()
     part = FilePart(request)
     name = await part.find_name()
@@ -101,10 +98,9 @@ async def list_files(
     """Uploads, newest first."""
     data_dir = get_settings().data_dir
     try:
-        items, next_cursor = await _aside(lambda: list_uploads(data_dir, limit, cursor or None))
+        items, next_cursor = await aside(lambda: list_uploads(data_dir, limit, cursor or None))
     except ValueError as error:
-        errors = [{"loc": ["query", "cursor"], "msg": str(error), "type": "cursor"}]
-        raise Problem(422, "validation", "The request does not fit.", errors) from None
+        raise unfit(["query", "cursor"], str(error), "cursor") from None
     page: FilePage = {"items": [_item(one) for one in items], "next_cursor": next_cursor}
     return answer(page)
 
@@ -126,7 +122,7 @@ async def list_files(
 async def read_file(path: FilePathParameter) -> Response:
     """An upload, a dataset, or a file of rejected rows, to be saved; or the part of it that `Range` names."""
     uri = _uri(path)
-    file = await _aside(lambda: _open(uri))
+    file = await aside(lambda: _open(uri))
     name = uri.rpartition("/")[2]
     kind = "." + name.rpartition(".")[2]
     # What somebody sent is never shown as a page of ours, whatever it says it is.
@@ -143,7 +139,7 @@ async def read_file(path: FilePathParameter) -> Response:
 async def remove_file(request: Request, path: FilePathParameter) -> Response:
     """Removes one. A task that is reading it reads on to its end."""
     uri = _uri(path)
-    await _aside(lambda: _remove(uri))
+    await aside(lambda: _remove(uri))
     name = uri.rpartition("/")[2]
     message = say("file_removed", choose_language(request), name=_own_name(name))
     removed: FileRemoved = {"file_path": uri, "message": message}
@@ -166,7 +162,7 @@ async def _keep(part: FilePart, name: str) -> Upload:
     settings = get_settings()
     with ExitStack() as opened:
         new = receiving(settings.data_dir, name, settings.max_upload)
-        target = await _aside(lambda: opened.enter_context(new))
+        target = await aside(lambda: opened.enter_context(new))
         gathered: list[bytes] = []
         size = 0
         async for data in part.data():
@@ -174,13 +170,13 @@ async def _keep(part: FilePart, name: str) -> Upload:
             size += len(data)
             if size >= GATHERED:
                 whole = b"".join(gathered)
-                await _aside(lambda: target.write(whole))  # noqa: B023 - called at once
+                await aside(lambda: target.write(whole))  # noqa: B023 - called at once
                 gathered, size = [], 0
         rest = b"".join(gathered)
-        await _aside(lambda: target.write(rest))
+        await aside(lambda: target.write(rest))
         kept = target.done()
         # The name is given, and the disk waited for, before the answer.
-        await _aside(opened.close)
+        await aside(opened.close)
     return kept
 
 
@@ -235,11 +231,6 @@ def _item(file: DataFile) -> FileItem:
 
 def _own_name(name: str) -> str:
     return UPLOAD_ID.sub("", name, count=1)
-
-
-async def _aside(work: Callable[[], T]) -> T:
-    """*work* in a thread: the disk must not hold up the event loop."""
-    return await anyio.to_thread.run_sync(work)
 
 
 router.include_router(uploading)

@@ -16,10 +16,9 @@ from typing import Final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..settings import get_settings
+from ..settings import LOOPBACK, get_settings
 from .problems import SAFE_HEADERS, Problem, problem_response
 
-OUR_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 #: The name by which Starlette's TestClient calls an application in its own process.
 #: Over a socket it is refused as any other: a search domain may well resolve it.
 TEST_HOST: Final = "testserver"
@@ -58,7 +57,7 @@ def refusal(scope: Scope) -> str | None:
     headers = Headers(scope=scope)
     named = headers.get("host", "")
     host = _name(named)
-    if host not in OUR_HOSTS and host != get_settings().host and not _is_test(host, scope):
+    if host not in LOOPBACK and host != get_settings().host and not _is_test(host, scope):
         return f"This service does not answer for the host {host[:100]!r}."
     # A WebSocket opens with a GET and is bound by no same-origin rule of the browser's.
     if scope["type"] == "http" and scope["method"] in SAFE_METHODS:

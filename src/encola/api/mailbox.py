@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO, Final
+from typing import Annotated, Final
 
-import anyio.to_thread
 from fastapi import APIRouter, Query
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from ..embedded.maildir import list_mail, open_mail, read_mail, remove_all, remove_mail
 from ..settings import get_settings
 from .answers import answer, problems
+from .deps import aside
+from .download import Download
 from .language import choose_language, say
-from .problems import Problem
+from .problems import Problem, unfit
 from .shapes import MailboxEmptied, MailPage, MailRemoved, MailView
 
 router = APIRouter(prefix="/mailbox", tags=["mailbox"])
@@ -27,10 +26,6 @@ HARMLESS: Final = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
     "form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
 )
-
-
-#: Bytes of a mail that are in memory while it is downloaded.
-PIECE: Final = 256 * 1024
 
 
 def folder() -> Path:
@@ -44,10 +39,9 @@ async def list_messages(
 ) -> Response:
     """Mail, newest first."""
     try:
-        items, next_cursor = await anyio.to_thread.run_sync(list_mail, folder(), limit, cursor)
+        items, next_cursor = await aside(lambda: list_mail(folder(), limit, cursor))
     except ValueError as error:
-        errors = [{"loc": ["query", "cursor"], "msg": str(error), "type": "cursor"}]
-        raise Problem(422, "validation", "The request does not fit.", errors) from None
+        raise unfit(["query", "cursor"], str(error), "cursor") from None
     return answer({"items": items, "next_cursor": next_cursor})
 
 
@@ -61,14 +55,11 @@ async def list_messages(
 )
 async def read_raw(mail_id: str) -> Response:
     """One mail as it came in, to be saved."""
-    file = await anyio.to_thread.run_sync(open_mail, folder(), mail_id)
+    file = await aside(lambda: open_mail(folder(), mail_id))
     if file is None:
         raise Problem(404, "mail_not_found", "No mail has this id.")
-    headers = {
-        "Content-Disposition": 'attachment; filename="mail.eml"',
-        "Content-Length": str(os.fstat(file.fileno()).st_size),
-    }
-    return StreamingResponse(_pieces(file), media_type="message/rfc822", headers=headers)
+    headers = {"Content-Disposition": 'attachment; filename="mail.eml"'}
+    return Download(file, "message/rfc822", headers)
 
 
 @router.get(
@@ -78,7 +69,7 @@ async def read_raw(mail_id: str) -> Response:
 )
 async def read_html(mail_id: str) -> Response:
     """The HTML of one mail, to be shown in a frame: it runs nothing and loads nothing."""
-    mail = await anyio.to_thread.run_sync(read_mail, folder(), mail_id)
+    mail = await aside(lambda: read_mail(folder(), mail_id))
     if mail is None or mail["html"] is None:
         raise Problem(404, "mail_not_found", "No mail with HTML has this id.")
     headers = {"Content-Security-Policy": HARMLESS}
@@ -88,7 +79,7 @@ async def read_html(mail_id: str) -> Response:
 @router.get("/{mail_id}", response_model=MailView, responses=problems(404))
 async def read_message(mail_id: str) -> Response:
     """One mail with its text and its HTML."""
-    mail = await anyio.to_thread.run_sync(read_mail, folder(), mail_id)
+    mail = await aside(lambda: read_mail(folder(), mail_id))
     if mail is None:
         raise Problem(404, "mail_not_found", "No mail has this id.")
     return answer(mail)
@@ -97,7 +88,7 @@ async def read_message(mail_id: str) -> Response:
 @router.delete("", response_model=MailboxEmptied, responses=problems(403))
 async def empty(request: Request) -> Response:
     """Removes all mail."""
-    count = await anyio.to_thread.run_sync(remove_all, folder())
+    count = await aside(lambda: remove_all(folder()))
     message = say("mailbox_emptied", choose_language(request), count=count)
     emptied: MailboxEmptied = {"removed": count, "message": message}
     return answer(emptied)
@@ -106,14 +97,8 @@ async def empty(request: Request) -> Response:
 @router.delete("/{mail_id}", response_model=MailRemoved, responses=problems(403, 404))
 async def remove(request: Request, mail_id: str) -> Response:
     """Removes one mail."""
-    if not await anyio.to_thread.run_sync(remove_mail, folder(), mail_id):
+    if not await aside(lambda: remove_mail(folder(), mail_id)):
         raise Problem(404, "mail_not_found", "No mail has this id.")
     message = say("mail_removed", choose_language(request))
     removed: MailRemoved = {"id": mail_id, "message": message}
     return answer(removed)
-
-
-def _pieces(file: BinaryIO) -> Iterator[bytes]:
-    with file:
-        while piece := file.read(PIECE):
-            yield piece

@@ -36,6 +36,7 @@ from ..errors import (
 )
 from ..installation import FolderElsewhere
 from ..reports.shelf import ReportNotFound
+from ..task import public_error
 from ..uploads import DiskFull
 from .language import choose_language, say
 
@@ -84,6 +85,12 @@ class Problem(Exception):
         super().__init__(detail)
 
 
+def unfit(loc: list[str], message: str, kind: str = "value_error") -> Problem:
+    """422 for one value of a request; *loc*: where it stood, such as ``["query", "cursor"]``."""
+    errors = [{"loc": loc, "msg": message, "type": kind}]
+    return Problem(422, "validation", "The request does not fit.", errors)
+
+
 def problem_response(problem: Problem) -> Response:
     document: dict[str, Any] = {
         "type": "about:blank",
@@ -127,10 +134,7 @@ async def on_encola_error(request: Request, error: Exception) -> Response:
 async def on_validation(request: Request, error: Exception) -> Response:
     """FastAPI's own 422, without repeating the input: it may be a secret."""
     assert isinstance(error, RequestValidationError)
-    errors = [
-        {"loc": list(e["loc"]), "msg": e["msg"].removeprefix("Value error, "), "type": e["type"]}
-        for e in error.errors()
-    ]
+    errors = [public_error(one) for one in error.errors()]
     return problem_response(Problem(422, "validation", "The request does not fit.", errors))
 
 

@@ -25,7 +25,7 @@ from . import views
 from .answers import answer, problems
 from .deps import current_service
 from .language import choose_language
-from .problems import Problem
+from .problems import unfit
 from .shapes import RunningTask, StatusAnswer, TaskPage, TypeList, WholeTask
 
 router = APIRouter(prefix="/tasks", tags=["read"])
@@ -108,8 +108,7 @@ async def list_tasks(
     try:
         page = await current_loop_client().records.page(wanted, limit, cursor or None)
     except ValueError as error:
-        errors = [{"loc": ["query", "cursor"], "msg": str(error), "type": "cursor"}]
-        raise Problem(422, "validation", "The request does not fit.", errors) from None
+        raise unfit(["query", "cursor"], str(error), "cursor") from None
     shown: TaskPage = {
         "items": [views.full(record, choose_language(request)) for record in page.items],
         "next_cursor": page.next_cursor,

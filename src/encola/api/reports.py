@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 
-import anyio.to_thread
 from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,13 +18,12 @@ from ..settings import get_settings
 from ..task import get_task_type
 from ..tasks.reports import Language, UserId
 from .answers import answer, problems
+from .deps import aside
 from .language import choose_language, say
-from .problems import Problem
+from .problems import unfit
 from .shapes import ReportItem, ReportPage, ReportRemoved
 from .submission import HEADERS, options_of
 from .tasks import enqueue, submitted
-
-T = TypeVar("T")
 
 #: Where the lesson has it: below ``/tasks``.
 SUBMIT: Final = "/tasks/report/generate"
@@ -62,14 +59,13 @@ async def list_reports(
     """Finished reports, newest first."""
     data_dir = get_settings().data_dir
     try:
-        items, next_cursor = await _aside(
+        items, next_cursor = await aside(
             lambda: shelf.list_reports(
                 data_dir, limit, cursor or None, user_id=user_id, report_type=report_type
             )
         )
     except ValueError as error:
-        errors = [{"loc": ["query", "cursor"], "msg": str(error), "type": "cursor"}]
-        raise Problem(422, "validation", "The request does not fit.", errors) from None
+        raise unfit(["query", "cursor"], str(error), "cursor") from None
     page: ReportPage = {"items": [_item(one) for one in items], "next_cursor": next_cursor}
     return answer(page)
 
@@ -85,7 +81,7 @@ async def list_reports(
 )
 async def read_report(name: str) -> Response:
     """One report; ``report_{user_id}_{report_type}.pdf`` is the newest of its kind."""
-    found, content = await _aside(lambda: _read(name))
+    found, content = await aside(lambda: _read(name))
     # A PDF is shown where it was asked for, and saved under its own name.
     headers = {"Content-Disposition": f'inline; filename="{found}"'}
     return Response(content, media_type="application/pdf", headers=headers)
@@ -96,7 +92,7 @@ async def read_report(name: str) -> Response:
 )
 async def remove_report(request: Request, name: str) -> Response:
     """Removes one report; of a name without a task, the newest."""
-    found = await _aside(lambda: _remove(name))
+    found = await aside(lambda: _remove(name))
     message = say("report_removed", choose_language(request), name=found)
     removed: ReportRemoved = {"name": str(found), "message": message}
     return answer(removed)
@@ -126,8 +122,3 @@ def _item(one: Shelved) -> ReportItem:
         "size": one.file.size,
         "created_at": iso(dt.datetime.fromtimestamp(one.file.modified_ns / 1e9, dt.UTC)),
     }
-
-
-async def _aside(work: Callable[[], T]) -> T:
-    """*work* in a thread: the disk must not hold up the event loop."""
-    return await anyio.to_thread.run_sync(work)

@@ -17,9 +17,9 @@ from pydantic import (
 from starlette.requests import Request
 
 from ..errors import InvalidInput
-from ..settings import get_settings
-from ..task import Options, task_types
+from ..task import Options
 from ..values import KEY_LENGTH, Moment, Text, UserId
+from .deps import known_queues
 
 #: Ten years, in seconds: a later time is a mistake in the unit.
 LATEST: Final = 10 * 366 * 86_400
@@ -37,7 +37,7 @@ def check_queue(name: str) -> str:
     Raises:
         ValueError: nobody listens to it.
     """
-    known = sorted({*get_settings().queues, *(task_type.queue for task_type in task_types())})
+    known = sorted(known_queues())
     if name in known:
         return name
     close = difflib.get_close_matches(name[:100], known, n=1)
