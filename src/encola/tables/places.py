@@ -9,6 +9,7 @@ and the opening leads nowhere. What is opened is what is read: nobody looks at t
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from dataclasses import dataclass
@@ -108,7 +109,7 @@ def _open(root: Path, parts: list[str], path: str) -> BinaryIO:
         raise FileFailed(f"There is no file {_shown(path)}{reason}.", "file_not_found") from None
 
 
-_ABSENT: Final = {2, 20}  # ENOENT, ENOTDIR
+_ABSENT: Final = {errno.ENOENT, errno.ENOTDIR}
 
 
 def _has_link(root: Path, parts: list[str]) -> bool:
