@@ -169,6 +169,7 @@ def test_version_is_one_line(run: Run) -> None:
         ("cancel",),
         ("monitor", "--interval", "0"),
         ("monitor", "--flower-url", "localhost"),
+        ("monitor", "--flower-url", "http://["),
     ],
 )
 def test_wrong_usage_is_exit_code_2_without_a_traceback(
@@ -180,6 +181,26 @@ def test_wrong_usage_is_exit_code_2_without_a_traceback(
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        ("ENCOLA_URL", "http://["),
+        ("REDIS_URL", "redis://user:s3cret@127.0.0.1:port/0"),
+        ("REDIS_URL", "redis://user:s3cret@127.0.0.1:1/0?socket_timeout=abc"),
+    ],
+)
+def test_a_malformed_address_is_said_without_a_traceback(
+    run: Run, variable: tuple[str, str]
+) -> None:
+    """And without the password in it."""
+    done = run("monitor", "--plain", **dict([variable]))
+
+    assert (done.returncode in (2, 4), done.stdout) == (True, "")
+    assert done.stderr
+    assert "Traceback" not in done.stderr
+    assert "s3cret" not in done.stderr
 
 
 def test_wrong_settings_are_all_named(run: Run) -> None:

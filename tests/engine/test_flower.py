@@ -315,6 +315,7 @@ def send(bench: Bench, name: str, *arguments: Any) -> list[str]:
         ("GET", {"Host": "evil.example"}),
         ("GET", {"Origin": "http://evil.example"}),
         ("OPTIONS", {"Origin": "http://evil.example"}),
+        ("GET", {"Origin": "http://["}),
         ("POST", {"Origin": "null"}),
         ("POST", {"Sec-Fetch-Site": "cross-site"}),
     ],

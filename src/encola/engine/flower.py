@@ -95,11 +95,14 @@ class Refusal(RequestHandler):
 def is_foreign(method: str, headers: Any) -> bool:
     """Whether a request comes for another host, or from another site's page."""
     host = headers.get("Host", "")
-    if urlsplit(f"//{host}").hostname not in LOOPBACK:
-        return True
     origin = headers.get("Origin")
-    # Also to read: with its API open Flower allows that to every origin.
-    if origin is not None and urlsplit(origin).netloc != host:
+    try:
+        is_ours = urlsplit(f"//{host}").hostname in LOOPBACK
+        # Also to read: with its API open Flower allows that to every origin.
+        is_own_page = origin is None or urlsplit(origin).netloc == host
+    except ValueError:
+        return True  # `[`, say: no browser sends this
+    if not (is_ours and is_own_page):
         return True
     site = headers.get("Sec-Fetch-Site", "none")
     return method not in SAFE_METHODS and site not in ("none", "same-origin")
