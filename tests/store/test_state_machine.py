@@ -19,7 +19,7 @@ from support import Server
 #: A run has up to 50 steps; Hypothesis chooses how many.
 RUNS = int(os.environ.get("ENCOLA_MACHINE_RUNS", "200"))
 LEAST_STEPS = 2_000
-MOST_ROUNDS = 8
+MOST_ROUNDS = 12
 
 #: A machine that never gets here would pass whatever the scripts do.
 MUST_BE_SEEN = {
