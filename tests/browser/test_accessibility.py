@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -65,6 +67,11 @@ def test_every_screen_in(opened: Open, service: Service, locale: str, theme: str
     page.keyboard.press("Control+k")
     expect(page.get_by_role("combobox").first).to_be_visible()
     wrong["palette"] = complaints(page)
+    page.keyboard.press("Escape")
+    page.goto(f"/#/task/{service.submit('resize_photos', {'album': 'Axe', 'photos': 50, 'seconds': 20})}")
+    page.get_by_role("button", name=re.compile("^Cancel")).click()
+    expect(page.get_by_role("dialog").locator(".button.danger")).to_be_visible()
+    wrong["question"] = complaints(page)
 
     assert {} == {name: found for name, found in wrong.items() if found}
 

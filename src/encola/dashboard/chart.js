@@ -1,7 +1,13 @@
 /** A small chart of the last minutes, by uPlot, in the page's own colours. Loaded when the first one is shown. */
 import { h, refill, setAttribute, setText } from './dom.js';
 
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const probe = document.body.appendChild(h('i', { hidden: true }));
+/** As the canvas takes it: a token has the colours of both themes, and is one only where it is used. */
+const colour = (name) => {
+  probe.style.color = `var(${name})`;
+  return getComputedStyle(probe).color;
+};
 const TIME = new Intl.DateTimeFormat(document.documentElement.lang, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 const HEIGHT = 128;
 
@@ -67,7 +73,7 @@ function piled(values) {
 }
 
 function settings(uPlot, { series, format, bars, width, say }) {
-  const axis = { stroke: colour('--text-soft'), font: `11px ${colour('--font')}`, ticks: { show: false }, gap: 4 };
+  const axis = { stroke: colour('--text-soft'), font: `11px ${token('--font')}`, ticks: { show: false }, gap: 4 };
   const paths = bars ? uPlot.paths.bars({ size: [0.7, 14, 1] }) : uPlot.paths.linear();
   return {
     width,
