@@ -68,7 +68,9 @@ def test_every_screen_in(opened: Open, service: Service, locale: str, theme: str
     expect(page.get_by_role("combobox").first).to_be_visible()
     wrong["palette"] = complaints(page)
     page.keyboard.press("Escape")
-    page.goto(f"/#/task/{service.submit('resize_photos', {'album': 'Axe', 'photos': 50, 'seconds': 20})}")
+    page.goto(
+        f"/#/task/{service.submit('resize_photos', {'album': 'Axe', 'photos': 50, 'seconds': 20})}"
+    )
     page.get_by_role("button", name=re.compile("^Cancel")).click()
     expect(page.get_by_role("dialog").locator(".button.danger")).to_be_visible()
     wrong["question"] = complaints(page)
