@@ -111,7 +111,7 @@ async def carry_out(task_id: str, token: int, action: Action, given: BulkFilter)
 
     Raises:
         TaskNotFound: there is no such task.
-        StoreError: it can be gone on with.
+        StoreError: it can be gone on with; `StoreFull` where no more tasks may wait for now.
     """
     client = current_loop_client()
     record = await client.records.get(task_id)
@@ -126,7 +126,7 @@ async def carry_out(task_id: str, token: int, action: Action, given: BulkFilter)
     async for batch in bulk.batches(choice, work):
         if not batch.ids:
             continue
-        done = await bulk.act(choice, work, batch.ids)
+        done = await bulk.act(choice, work, batch.ids, get_settings().max_waiting)
         if done is None:  # cancelled, or given to another: nothing that is said from here on counts
             break
         changed = done.changed

@@ -101,6 +101,8 @@ class StoreFull(StoreError):
     """The store takes no more tasks. Nothing was queued; try again when some have run."""
 
     code = "store_full"
+    error_code = code
+    """Of a task that runs others again, or queues some, and meets it."""
 
 
 class StoreUnsafe(StoreError):

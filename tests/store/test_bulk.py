@@ -11,6 +11,7 @@ import pytest
 from machine import CLOCK
 
 import encola.store
+from encola.errors import StoreFull
 from encola.record import TaskState
 from encola.store import Filter, Verbs, connect_async, run
 from encola.store.bulk import BATCH, Action, Bulk, Choice, Done, Work, act, count
@@ -85,7 +86,7 @@ def done(server: Server, verbs: Verbs, choice: Choice, work: Work) -> list[Done 
         client = connect_async(server.url)
         bulk = Bulk(client, verbs)
         try:
-            return [await bulk.act(choice, work, b.ids) async for b in bulk.batches(choice, work)]
+            return [await bulk.act(choice, work, b.ids, 10**6) async for b in bulk.batches(choice, work)]
         finally:
             await client.aclose()
 
@@ -344,3 +345,33 @@ def test_run_again_by_a_person_it_counts_anew(store: Store, verbs: Verbs) -> Non
     run(store.client, verbs.retry(WORK))
 
     assert store.client.hget(store.keys.record(WORK), "bc") is None
+
+
+def test_what_is_run_again_finds_its_limit(store: Store, verbs: Verbs) -> None:
+    """No more wait than may; what had room was run again, and the work can be gone on with."""
+    names = [f"t{n}" for n in range(5)]
+    accept(store, verbs, map(new, names))
+    finish(store, verbs, names)
+    work = begin_work(store, verbs, "bulk_retry")
+    choice = Choice("retry", Filter(type="email"))
+    with pytest.raises(StoreFull, match="3 tasks wait; ENCOLA_MAX_WAITING allows 3") as full:
+        run(store.client, act(verbs, choice, work, names, 3))
+    assert "3 were run again" in str(full.value)
+    assert "store_full" == full.value.error_code
+    assert ["PENDING"] * 3 + ["SUCCESS"] * 2 == [state(store, name) for name in names]
+
+    assert Done(2, 5) == run(store.client, act(verbs, choice, work, names, 5))
+    assert ["PENDING"] * 5 == [state(store, name) for name in names]
+
+
+def test_a_single_retry_finds_the_same_limit(store: Store, verbs: Verbs) -> None:
+    """Nothing is changed then."""
+    accept(store, verbs, [new("done")])
+    finish(store, verbs, ["done"])
+    accept(store, verbs, [new("waits")])
+    with pytest.raises(StoreFull):
+        run(store.client, verbs.retry("done", 1))
+    assert "SUCCESS" == state(store, "done")
+
+    run(store.client, verbs.retry("done", 2))
+    assert "PENDING" == state(store, "done")

@@ -12,6 +12,7 @@ from ..client import current_loop_client
 from ..errors import TaskActive
 from ..models import TaskResponse
 from ..record import TaskState, iso
+from ..settings import get_settings
 from ..task import get_task_type
 from .answers import answer, body_of, problems
 from .language import choose_language, say
@@ -50,7 +51,7 @@ async def retry(request: Request, task_id: TaskId) -> Response:
     message = say("retried", choose_language(request))
     if not body:
         client = current_loop_client()
-        await client.run(client.verbs.retry(task_id))
+        await client.run(client.verbs.retry(task_id, get_settings().max_waiting))
         return pending(task_id, iso((await find(task_id)).created_at), message)
     check_media_type(request)
     given = fitting(RetryInput, parse(body), "retry")

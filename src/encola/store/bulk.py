@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import redis.asyncio
 
+from ..errors import StoreFull
 from ..record import ACTIVE, FINISHED, TaskState
 from .callers import run_async
 from .indexes import Entry, Filter, Indexes
-from .scripts import NO_LIMIT, Argument, Call, Verbs
+from .scripts import NO_LIMIT, Argument, Call, Verbs, refused
 
 Action = Literal["cancel", "retry"]
 #: The task types whose work this is.
@@ -75,19 +76,33 @@ class Batch:
     """Entries of an index that were looked at for them."""
 
 
-def act(verbs: Verbs, choice: Choice, work: Work, ids: Sequence[str]) -> Call[Done | None]:
-    """Acts on those of *ids* that fit; None: *work* is not the current attempt, and nothing was done."""
-    arguments = [choice.action, work.id, work.token, *_filter(choice, work), *ids]
+def act(
+    verbs: Verbs, choice: Choice, work: Work, ids: Sequence[str], max_waiting: int = NO_LIMIT
+) -> Call[Done | None]:
+    """
+    Acts on those of *ids* that fit; None: *work* is not the current attempt, and nothing was done.
 
-    def decode(reply: list[int]) -> Done | None:
-        return None if reply[0] < 0 else Done(*reply)
+    Raises, on decoding:
+        StoreFull: with one more than *max_waiting* would wait; those before it were run again.
+    """
+    arguments = [choice.action, work.id, work.token, *_filter(choice, work), max_waiting, *ids]
+
+    def decode(reply: list[Any]) -> Done | None:
+        fitting, changed, *reason = reply
+        if reason and reason[0] == b"full":
+            raise StoreFull(
+                f"{reason[1]} tasks wait; ENCOLA_MAX_WAITING allows {max_waiting}. "
+                f"{changed} were run again; start more workers, or retry this task later for the rest."
+            )
+        refused(reason, max_waiting)
+        return None if fitting < 0 else Done(fitting, changed)
 
     return verbs.call("bulk", arguments, decode)
 
 
 def count(verbs: Verbs, choice: Choice, work: Work | None, ids: Sequence[str]) -> Call[int]:
     """How many of *ids* fit, or would be acted on by *work*."""
-    arguments = [choice.action, "", 0, *_filter(choice, work), *ids]
+    arguments = [choice.action, "", 0, *_filter(choice, work), NO_LIMIT, *ids]
     return verbs.call("bulk", arguments, lambda reply: int(reply[0]))
 
 
@@ -99,14 +114,16 @@ class Bulk:
         self._verbs = verbs
         self._indexes = Indexes(client, verbs.keys)
 
-    async def act(self, choice: Choice, work: Work, ids: Sequence[str]) -> Done | None:
+    async def act(
+        self, choice: Choice, work: Work, ids: Sequence[str], max_waiting: int
+    ) -> Done | None:
         """
         :func:`act`, now.
 
         Raises:
             StoreError
         """
-        return await run_async(self._client, act(self._verbs, choice, work, ids))
+        return await run_async(self._client, act(self._verbs, choice, work, ids, max_waiting))
 
     async def count(
         self, choice: Choice, work: Work | None = None, most: int = NO_LIMIT

@@ -413,21 +413,23 @@ class Verbs:
 
         return self.call("cancel", [task_id, int(waiting_only), code], decode)
 
-    def retry(self, task_id: str) -> Call[None]:
+    def retry(self, task_id: str, max_waiting: int = NO_LIMIT) -> Call[None]:
         """
         A person runs a finished task again.
 
         Raises, on decoding:
             TaskNotFound, TaskActive
+            StoreFull: with it more than *max_waiting* would wait.
         """
 
         def decode(reply: list[Any]) -> None:
+            refused(reply, max_waiting)
             if reply[0] == -1:
                 raise TaskNotFound(task_id)
             if reply[0] == 0:
                 raise TaskActive(task_id, reply[1].decode())
 
-        return self.call("retry", [task_id], decode)
+        return self.call("retry", [task_id, max_waiting], decode)
 
     def pause(self, queue: str, *, on: bool) -> Call[bool]:
         """Pauses or resumes a queue; True when it was not so already."""
