@@ -143,3 +143,57 @@ def test_a_service_that_has_done_nothing_shows_how_to_begin(browser: Browser, op
         expect(page.locator(".mail")).to_contain_text("ana@example.com")
     finally:
         fresh.close()
+
+
+def test_ana_works_without_a_mouse(opened: Open, service: Service) -> None:
+    """A task is submitted, found in the list and cancelled, by keys alone."""
+    service.submit("resize_photos", {"album": "Busy", "photos": 5, "seconds": 1})
+    page = opened("/")
+    page.keyboard.press("n")
+    page.get_by_label("Tipo de Tarea").focus()
+    page.keyboard.type("resize")
+    page.keyboard.press("Tab")
+    page.keyboard.type("Sin ratón")
+    for value in ("100", "60"):
+        page.keyboard.press("Tab")
+        page.keyboard.press("Control+a")
+        page.keyboard.type(value)
+    page.keyboard.press("Enter")
+    expect(page.locator(".detail .badge")).to_have_text("En proceso", timeout=20_000)
+    page.keyboard.press("g")
+    page.keyboard.press("t")
+    expect(page.locator("tr.row").first).to_contain_text("Sin ratón")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Cerrar", exact=True)).to_be_focused()
+    cancel = page.locator(".side-panel").get_by_role("button", name="Cancelar")
+    expect(cancel).to_be_visible()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(cancel).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator(".side-panel .badge").first).to_have_text("Cancelada")
+
+
+def test_the_drawer_of_a_phone_takes_the_focus_and_gives_it_back(opened: Open) -> None:
+    """Opened by a key, the next Tab is in it; Escape closes it."""
+    page = opened("/#/queues", viewport={"width": 390, "height": 844})
+    menu = page.get_by_role("button", name="Menú")
+    menu.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="Resumen")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(menu).to_be_focused()
+
+
+def test_a_phone_too_says_how_old_its_data_is(opened: Open) -> None:
+    """Paused, beside the word."""
+    page = opened("/", viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    expect(page.locator(".live-word")).to_have_text("En vivo")
+    page.locator(".live").click()
+    expect(page.locator(".live-age")).to_be_visible()
+    expect(page.locator(".live-age")).to_contain_text("datos de hace")
+    assert 390 >= page.evaluate("document.documentElement.scrollWidth")

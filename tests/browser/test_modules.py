@@ -131,3 +131,59 @@ def test_a_life_becomes_stretches(call: Call) -> None:
     assert [("wait", 1000), ("run", 2000), ("wait", 7000), ("run", 2000)] == [
         (each["kind"], each["end"] - each["start"]) for each in found
     ]
+
+
+def test_a_number_stays_with_its_unit(call: Call) -> None:
+    """No line is broken between them, in spans or in sizes."""
+    spans = call(
+        "format.js", "(m, all) => all.map(m.duration)", [850, 4200, 37_000, 185_000, 7_800_000]
+    )
+    sizes = call("format.js", "(m, all) => all.map(m.bytes)", [0, 1023, 1536, 5 * 1024**3])
+
+    assert ["850 ms", "4,2 s", "37 s", "3 min 5 s", "2 h 10 min"] == [
+        each.replace("\u00a0", " ") for each in spans
+    ]
+    assert ["0 B", "1023 B", "1,5 KB", "5 GB"] == [each.replace("\u00a0", " ") for each in sizes]
+    assert not any(" " in each for each in [*spans, *sizes])
+
+
+def test_new_tasks_are_told_apart_up_to_a_thousand(call: Call) -> None:
+    """A page that stays open for a week does not grow; and one of a state is new while it has it."""
+    gather = """(m, [query, events]) => {
+        const fresh = new Set();
+        for (const [task_id, state] of events) m.gather(fresh, {task_id, state, attempt: 0}, query);
+        return [fresh.size, m.freshCount(fresh)];
+    }"""
+    many = [[f"t{n}", "PENDING"] for n in range(3000)]
+    size, told = call("tasklist.js", gather, [{}, many])
+    assert ({"count": 1000, "exact": False}, 1001) == (told, size)
+
+    twice = [["a", "FAILURE"], ["a", "PENDING"], ["b", "FAILURE"], ["b", "FAILURE"]]
+    _, told = call("tasklist.js", gather, [{"state": "FAILURE"}, twice])
+    assert {"count": 1, "exact": True} == told
+
+
+def test_a_row_is_written_only_when_its_task_changes(call: Call) -> None:
+    """A thousand events of other tasks cost a row nothing; its own span goes on while it runs."""
+    changes = call(
+        "parts/task-row.js",
+        """async (m) => {
+            const task = {task_id: 'a', type: 't', state: 'STARTED', queue: 'q', created_at: '2026-11-22T09:00:00Z',
+                started_at: new Date(Date.now() - 5000).toISOString(), input: {}};
+            const row = m.taskRow(task, {picked: new Set(), pick() {}, open: () => null});
+            const seen = [];
+            row.update(task);
+            const spans = new MutationObserver((all) => seen.push(...all.map(({target}) => target.className)));
+            spans.observe(row.element, {subtree: true, childList: true, attributes: true, characterData: true});
+            row.update(task);
+            await new Promise((resolve) => setTimeout(resolve, 300));
+            row.update(task);
+            row.update({...task, state: 'SUCCESS', completed_at: new Date().toISOString()});
+            await null;
+            return [...new Set(seen)];
+        }""",
+    )
+
+    assert "row-span" in changes
+    assert "row" in changes
+    assert "row-queue" not in changes

@@ -26,6 +26,28 @@ def test_the_figures_and_the_charts_are_the_service_s(opened: Open, service: Ser
     )
 
 
+def test_the_minute_under_way_is_drawn_apart(opened: Open, service: Service) -> None:
+    """Its figures are not final: the line is dashed there, and the legend says so."""
+    service.submit_many(3)
+    page = opened("/#/?minutes=15")
+    page.add_init_script(
+        """
+        globalThis.dashes = [];
+        const set = CanvasRenderingContext2D.prototype.setLineDash;
+        CanvasRenderingContext2D.prototype.setLineDash = function (dash) {
+            if (dash.length) dashes.push(dash.length);
+            return set.call(this, dash);
+        };
+        """
+    )
+    page.reload()
+    time = page.locator(".chart-time").first
+    expect(time).to_have_text(re.compile(r"^\d\d:\d\d, en curso$"))
+    assert page.evaluate("dashes.length")
+    page.locator(".chart-place").first.hover(position={"x": 80, "y": 60})
+    expect(time).to_have_text(re.compile(r"^\d\d:\d\d$"))
+
+
 def test_what_fails_leads_to_the_tasks(opened: Open, service: Service) -> None:
     """By type and reason, with the number."""
     service.wait_for(service.submit("refuse", {"reason": "x"}), "FAILURE")

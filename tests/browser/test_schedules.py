@@ -38,3 +38,19 @@ def test_a_paused_schedule_has_no_next_time(opened: Open, service: Service) -> N
     expect(north.locator(".schedule-times")).to_have_text("Ninguna")
     north.get_by_role("button", name="Reanudar").click()
     expect(north.locator(".schedule-times li")).to_have_count(5)
+
+
+def test_times_say_whose_clock_they_are_by(opened: Open) -> None:
+    """The browser's own; and where the schedule goes by another one, that one's too."""
+    page = opened("/#/schedules", timezone_id="America/New_York")
+    expect(page.locator(".subtitle")).to_contain_text("America/New_York")
+    card = page.locator(".queue", has_text="north")
+    expect(card.locator(".schedule-times li").first).to_contain_text("09:00 en Europe/Madrid")
+    south = page.locator(".queue", has_text="south")
+    expect(south.locator(".schedule-times li").first).to_be_visible()
+    page.close()
+
+    page = opened("/#/schedules", timezone_id="Europe/Madrid")
+    card = page.locator(".queue", has_text="north")
+    expect(card.locator(".schedule-times li").first).to_contain_text("9:00:00")
+    expect(card.locator(".schedule-times")).not_to_contain_text("en Europe/Madrid")

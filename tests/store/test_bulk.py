@@ -86,7 +86,9 @@ def done(server: Server, verbs: Verbs, choice: Choice, work: Work) -> list[Done 
         client = connect_async(server.url)
         bulk = Bulk(client, verbs)
         try:
-            return [await bulk.act(choice, work, b.ids, 10**6) async for b in bulk.batches(choice, work)]
+            return [
+                await bulk.act(choice, work, b.ids, 10**6) async for b in bulk.batches(choice, work)
+            ]
         finally:
             await client.aclose()
 

@@ -1,5 +1,11 @@
-/** A small chart of the last minutes, by uPlot, in the page's own colours. Loaded when the first one is shown. */
+/**
+ * A small chart of the last minutes, by uPlot, in the page's own colours. Loaded when the first one is shown.
+ *
+ * The last minute is still under way, so its figures are lower than they will be: it is drawn apart, a line
+ * dashed and a bar pale, and said to be so.
+ */
 import { h, refill, setAttribute, setText } from './dom.js';
+import { t } from './i18n.js';
 
 const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const probe = document.body.appendChild(h('i', { hidden: true }));
@@ -31,12 +37,12 @@ export function chart({ series, format, bars = false }) {
     refill(legend, series.map(({ label, tone }, index) => {
       const value = data[index + 1][at];
       return h('span', { class: 'chart-key', css: { '--tone': `var(${tone})` } }, `${label} `, h('b', { text: value === null || value === undefined ? '–' : format(value) }));
-    }), h('span', { class: 'chart-time', text: TIME.format(time * 1000) }));
+    }), h('span', { class: 'chart-time', text: at === data[0].length - 1 ? t('chart.underWay', { time: TIME.format(time * 1000) }) : TIME.format(time * 1000) }));
   };
 
   const draw = () => {
     plot?.destroy();
-    plot = new uPlot(settings(uPlot, { series: bars ? series.toReversed() : series, format, bars, width: place.clientWidth || 300, say: (at) => say(at ?? data[0].length - 1) }), drawn, place);
+    plot = new uPlot(settings(uPlot, { series: apart(bars ? series.toReversed() : series), format, bars, width: place.clientWidth || 300, say: (at) => say(at ?? data[0].length - 1) }), drawn, place);
   };
 
   const resized = new ResizeObserver(() => plot && place.clientWidth && plot.setSize({ width: place.clientWidth, height: HEIGHT }));
@@ -49,7 +55,7 @@ export function chart({ series, format, bars = false }) {
     element,
     async update(times, values, words) {
       data = [times, ...values];
-      drawn = bars ? [times, ...piled(values)] : data;
+      drawn = [times, ...ended(bars ? piled(values) : values), ...underWay(bars ? piled(values) : values, bars ? 1 : 2)];
       setAttribute(place, 'aria-label', words);
       await loaded;
       if (plot) plot.setData(drawn);
@@ -64,6 +70,12 @@ export function chart({ series, format, bars = false }) {
     },
   };
 }
+
+/** Of each series two: its minutes that have ended, and the one that has not. */
+const apart = (series) => [...series, ...series.map((each) => ({ ...each, open: true }))];
+const ended = (all) => all.map((values) => values.with(-1, null));
+/** *points*: a line begins where the other ended. */
+const underWay = (all, points) => all.map((values) => values.map((value, at) => (at < values.length - points ? null : value)));
 
 /** Each series on top of those before it, the highest first, as they are painted. */
 function piled(values) {
@@ -86,10 +98,11 @@ function settings(uPlot, { series, format, bars, width, say }) {
       { ...axis, size: 22, space: 60, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => TIME.format(tick * 1000)) },
       { ...axis, size: 44, space: 34, grid: { stroke: colour('--line'), width: 1 }, values: (_, ticks) => ticks.map(format) },
     ],
-    series: [{}, ...series.map(({ tone }) => ({
+    series: [{}, ...series.map(({ tone, open }) => ({
       stroke: colour(tone),
       width: bars ? 0 : 1.75,
-      fill: bars ? colour(tone) : `color-mix(in srgb, ${colour(tone)} 12%, transparent)`,
+      dash: open ? [3, 4] : [],
+      fill: bars && !open ? colour(tone) : open && !bars ? null : `color-mix(in srgb, ${colour(tone)} ${bars ? 45 : 12}%, transparent)`,
       paths,
       points: { show: false },
       spanGaps: true,

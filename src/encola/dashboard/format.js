@@ -32,8 +32,13 @@ export function relative(moment) {
   return ago.format(Math.trunc(seconds / size), unit);
 }
 
+/** With spaces at which no line is broken: a number stays with its unit. */
+const together = (text) => text.replaceAll(' ', '\u00a0');
+
 /** A span of milliseconds in its two largest units: "850 ms", "4.2 s", "3 min 5 s", "2 h 10 min". */
-export function duration(ms) {
+export const duration = (ms) => together(span(ms));
+
+function span(ms) {
   if (ms < 1000) return `${whole.format(Math.max(0, ms))} ms`;
   const seconds = ms / 1000;
   if (seconds < 10) return `${decimal.format(seconds)} s`;
@@ -43,10 +48,31 @@ export function duration(ms) {
   return t('span.days', { count: Math.floor(seconds / 86_400), hours: Math.floor((seconds % 86_400) / 3600) });
 }
 
+const BYTE_UNITS = [[1, 'B'], [1024, 'KB'], [1024 ** 2, 'MB'], [1024 ** 3, 'GB']];
+
 /** Bytes, in powers of 1024: "12 KB". */
 export function bytes(size) {
-  if (size < 1024) return `${whole.format(size)} B`;
-  if (size < 1024 ** 2) return `${decimal.format(size / 1024)} KB`;
-  if (size < 1024 ** 3) return `${decimal.format(size / 1024 ** 2)} MB`;
-  return `${decimal.format(size / 1024 ** 3)} GB`;
+  const [one, unit] = BYTE_UNITS.findLast(([least]) => size >= least) ?? BYTE_UNITS[0];
+  return together(`${decimal.format(size / one)} ${unit}`);
+}
+
+/** The zone in which this page says times. */
+export const ownZone = () => clockTime.resolvedOptions().timeZone;
+
+/** What the clocks of *zone* say at a moment, with the day where it is another than here; null where they say the same as here. */
+export function elsewhere(moment, zone) {
+  const there = wallClock(moment, zone);
+  const here = wallClock(moment, ownZone());
+  if (!there || (there.day === here.day && there.time === here.time)) return null;
+  return there.day === here.day ? there.time : `${there.day}, ${there.time}`;
+}
+
+function wallClock(moment, zone) {
+  const say = (options) => new Intl.DateTimeFormat(tag, { ...options, timeZone: zone }).format(new Date(moment));
+  try {
+    return { day: say({ day: 'numeric', month: 'short' }), time: say({ hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }) };
+  } catch {
+    // A zone that this browser does not know.
+    return null;
+  }
 }

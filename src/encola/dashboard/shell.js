@@ -76,9 +76,15 @@ function menuButton(root) {
     root.classList.toggle('side-open', wanted);
     setAttribute(element, 'aria-expanded', String(wanted));
   };
-  element.addEventListener('click', () => open(!root.classList.contains('side-open')));
+  element.addEventListener('click', () => {
+    open(!root.classList.contains('side-open'));
+    // The drawer comes before its button in the page: who goes by Tab would have to look for it.
+    if (root.classList.contains('side-open')) root.querySelector('.side-link').focus();
+  });
   root.addEventListener('keydown', (event) => {
-    if (event.key === 'Escape') open(false);
+    if (event.key !== 'Escape' || !root.classList.contains('side-open')) return;
+    open(false);
+    element.focus();
   });
   return { element, close: () => open(false) };
 }

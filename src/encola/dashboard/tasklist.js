@@ -11,6 +11,8 @@ import { FINISHED } from './states.js';
 const PAGE = 50;
 /** Rows at most; the page stays quick, and nobody reads further than by a filter. */
 const MOST = 500;
+/** New ones that are told apart; above it the number is "at least". */
+const MOST_FRESH = 1000;
 /** Pages without a row that are passed over at once: a search looks through so many ids a page, and may find none among them. */
 const EMPTY_PAGES = 5;
 
@@ -70,12 +72,16 @@ export function taskList(changed) {
   };
 
   const take = (events) => {
+    const before = list.fresh.size;
+    let isMoved = false;
     for (const event of events) {
-      if (byId.has(event.task_id)) byId.set(event.task_id, moved(byId.get(event.task_id), event));
-      else if (isNew(event, query)) list.fresh.add(event.task_id);
+      const task = byId.get(event.task_id);
+      if (task) byId.set(event.task_id, moved(task, event));
+      else gather(list.fresh, event, query);
+      isMoved ||= task !== undefined;
     }
-    list.items = list.items.map((task) => byId.get(task.task_id));
-    changed();
+    if (isMoved) list.items = list.items.map((task) => byId.get(task.task_id));
+    if (isMoved || list.fresh.size !== before) changed();
   };
 
   const leaving = [listen('events', take), listen('reload', () => list.load())];
@@ -90,6 +96,16 @@ export function moved(task, event) {
   if (FINISHED.has(event.state)) next.completed_at = event.at;
   return next;
 }
+
+/** Notes in *fresh*, which stays bounded, what is new; in a list of one state it is so while it is in that state. */
+export function gather(fresh, event, query) {
+  if (isNew(event, query)) {
+    if (fresh.size <= MOST_FRESH) fresh.add(event.task_id);
+  } else if (query.state && event.state !== query.state) fresh.delete(event.task_id);
+}
+
+/** How many are new, and whether that is all of them. */
+export const freshCount = ({ size }) => ({ count: Math.min(size, MOST_FRESH), exact: size <= MOST_FRESH });
 
 /** Whether an event of a task that is not in the list makes it one that would be on top of it. */
 export function isNew(event, query) {

@@ -42,6 +42,7 @@ export const en = {
   'chart.failures.big': { one: '{number} in {span}', other: '{number} in {span}' },
   'chart.flow': 'Throughput',
   'chart.flow.big': '{rate} a minute',
+  'chart.underWay': '{time}, so far',
   'chart.waits': 'Times',
   'chart.waits.big': '95% wait less than {span}',
 
@@ -332,11 +333,12 @@ export const en = {
   'schedule.next': 'Next',
   'schedule.nothing': 'None',
   'schedule.run': 'Run now',
+  'schedule.there': '{time} in {zone}',
 
   'schedules.none': 'Nothing is scheduled',
   'schedules.noneText': 'What runs by itself is declared beside its task:',
   'schedules.stopped': 'No scheduler is running: nothing here will run. Start one with “encola beat”.',
-  'schedules.subtitle': 'What runs by itself',
+  'schedules.subtitle': 'What runs by itself. Times are those of your browser ({zone}).',
 
   'select.all': 'Select all that are shown',
   'select.count': { one: '{number} selected', other: '{number} selected' },

@@ -42,6 +42,7 @@ export const es = {
   'chart.failures.big': { one: '{number} en {span}', other: '{number} en {span}' },
   'chart.flow': 'Ritmo',
   'chart.flow.big': '{rate} por minuto',
+  'chart.underWay': '{time}, en curso',
   'chart.waits': 'Tiempos',
   'chart.waits.big': 'el 95 % espera menos de {span}',
 
@@ -332,11 +333,12 @@ export const es = {
   'schedule.next': 'Próximas',
   'schedule.nothing': 'Ninguna',
   'schedule.run': 'Ejecutar ahora',
+  'schedule.there': '{time} en {zone}',
 
   'schedules.none': 'No hay nada programado',
   'schedules.noneText': 'Lo que se ejecuta por sí solo se declara junto a su tarea:',
   'schedules.stopped': 'No hay ningún planificador en marcha: nada de esto se ejecutará. Arranca uno con «encola beat».',
-  'schedules.subtitle': 'Lo que se ejecuta por sí solo',
+  'schedules.subtitle': 'Lo que se ejecuta por sí solo. Las horas son las de tu navegador ({zone}).',
 
   'select.all': 'Seleccionar todas las que se ven',
   'select.count': { one: '{number} seleccionada', other: '{number} seleccionadas' },

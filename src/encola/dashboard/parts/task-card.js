@@ -42,8 +42,11 @@ export function taskCard(task, refreshed) {
     parts.result,
     h('div', { class: 'card-foot' }, parts.progress.element, parts.input.element, h('div', { class: 'card-actions' }, smallButton('refresh', t('refresh'), refresh), cancel)),
   );
+  let shown = null;
   let shownResult = '';
   const update = (next) => {
+    if (next === shown) return;
+    shown = next;
     parts.badge.update(next.state);
     setText(parts.type, typeName(next.type));
     updateMoment(parts.time, next.created_at);

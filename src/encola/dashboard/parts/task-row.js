@@ -13,7 +13,7 @@ import { shareOf } from './progress.js';
 /** The last part of a long id: in ids that grow with time it is the part that differs. */
 export const shortId = (id) => (id.length > 13 ? `…${id.slice(-8)}` : id);
 
-/** @param {{picked: Set<string>, pick: (id, wanted) => void}} selection */
+/** @param {{picked: Set<string>, pick: (id, wanted) => void, open: () => string|null}} selection `open` is the id beside the list */
 export function taskRow(task, selection) {
   const id = task.task_id;
   const parts = {
@@ -47,7 +47,16 @@ export function taskRow(task, selection) {
   element.addEventListener('click', (event) => {
     if (!event.target.closest('a, input, button, label') && !getSelection().toString()) change({ task: id });
   });
+  let shown = null;
   const update = (next) => {
+    parts.tick.checked = selection.picked.has(id);
+    setAttribute(element, 'aria-current', selection.open() === id ? 'true' : null);
+    // Only its span goes on by itself.
+    if (next !== shown) draw(next);
+    else if (RUNNING.has(next.state)) setText(parts.span, spanOf(next));
+    shown = next;
+  };
+  const draw = (next) => {
     parts.badge.update(next.state);
     setText(parts.type, typeName(next.type));
     setText(parts.user, next.user_id ?? '');
@@ -58,9 +67,7 @@ export function taskRow(task, selection) {
     const share = RUNNING.has(next.state) ? shareOf(next.progress) : null;
     parts.meter.hidden = share === null;
     parts.meter.style.setProperty('--share', share ?? 0);
-    parts.tick.checked = selection.picked.has(id);
     setAttribute(element, 'data-state', next.state);
-    setAttribute(element, 'aria-current', selection.open() === id ? 'true' : null);
   };
   return { element, update };
 }

@@ -61,11 +61,14 @@ export function home() {
   const leaving = [
     listen('reload', soon),
     listen('events', (events) => {
+      let isMoved = false;
       for (const event of events) {
         const task = tasks.get(event.task_id);
-        if (task && event.progress) tasks.set(task.task_id, { ...task, state: event.state, progress: event.progress });
+        if (!task || !event.progress) continue;
+        tasks.set(task.task_id, { ...task, state: event.state, progress: event.progress });
+        isMoved = true;
       }
-      if (cards.isConnected) show();
+      if (isMoved && cards.isConnected) show();
       if (events.some((event) => event.state !== 'PROCESSING')) soon();
     }),
   ];

@@ -1,7 +1,7 @@
 /** Schedules: what runs by itself, in words; its next times, its last runs; pause, and run now. */
 import { get, post } from '../api.js';
 import { h, refill, setAttribute, setText } from '../dom.js';
-import { number } from '../format.js';
+import { elsewhere, number, ownZone } from '../format.js';
 import { icon } from '../icons.js';
 import { t } from '../i18n.js';
 import { keyed } from '../keyed.js';
@@ -37,7 +37,7 @@ export function schedules() {
   const stop = regularly(load);
 
   return {
-    element: h('div', { class: 'screen' }, h('header', { class: 'screen-head' }, h('div', null, h('h1', { text: t('nav.schedules') }), h('p', { class: 'subtitle', text: t('schedules.subtitle') }))), banner, body),
+    element: h('div', { class: 'screen' }, h('header', { class: 'screen-head' }, h('div', null, h('h1', { text: t('nav.schedules') }), h('p', { class: 'subtitle', text: t('schedules.subtitle', { zone: ownZone() }) }))), banner, body),
     update() {},
     leave: stop,
   };
@@ -69,7 +69,7 @@ function scheduleCard({ id, type }, load) {
     pause.update(schedule.paused);
     missed.hidden = !schedule.missed;
     setText(missed, t('schedule.missed', { count: schedule.missed, number: number(schedule.missed) }));
-    redraw(next, schedule.next, () => (schedule.next.length ? schedule.next.map(nextTime) : h('li', { class: 'line-note', text: t('schedule.nothing') })));
+    redraw(next, schedule.next, () => (schedule.next.length ? schedule.next.map((time, at) => nextTime(time, at, schedule.timezone)) : h('li', { class: 'line-note', text: t('schedule.nothing') })));
     redraw(last, schedule.last, () => (schedule.last.length ? schedule.last.slice(0, RUNS).map(lastRun) : h('li', { class: 'line-note', text: t('schedule.never') })));
   };
   return { element, update };
@@ -83,7 +83,11 @@ function redraw(list, value, make) {
   refill(list, make());
 }
 
-const nextTime = (time, at) => h('li', null, moment(time, 'clock'), at === 0 && h('span', { class: 'line-note' }, moment(time)));
+/** In this browser's time; where the schedule goes by other clocks, the first in theirs too. */
+function nextTime(time, at, zone) {
+  const there = at === 0 && elsewhere(time, zone);
+  return h('li', null, moment(time, 'clock'), at === 0 && h('span', { class: 'line-note' }, moment(time)), there && h('span', { class: 'line-note', text: t('schedule.there', { time: there, zone }) }));
+}
 
 function lastRun({ task_id: id, state, at }) {
   const time = h('a', { href: link('task', {}, id) }, moment(at, 'clock'));

@@ -16,7 +16,8 @@ import { taskPanel } from '../parts/task-panel.js';
 import { taskRow } from '../parts/task-row.js';
 import { apiFilter, filterPart } from '../filter.js';
 import { link, place } from '../router.js';
-import { taskList } from '../tasklist.js';
+import { RUNNING } from '../states.js';
+import { freshCount, taskList } from '../tasklist.js';
 
 const COLUMNS = ['state', 'task', 'queue', 'user', 'created', 'span'];
 
@@ -31,10 +32,11 @@ export function tasks() {
   const further = h('button', { class: 'button', type: 'button', text: t('tasks.further'), on: { click: () => list.more() } });
   const body = h('div', { class: 'list-body' }, loading(t('tasks.loading')));
   const panel = taskPanel((task) => list.replace(task));
-  const selection = { picked, pick, open: () => place().query.task ?? null };
+  const selection = { picked, pick, open: () => opened };
   const bar = bulkBar(picked, () => apiFilter(place().query), () => { picked.clear(); show(); list.load(); });
   const list = taskList(show);
   let wanted = '';
+  let opened = null;
 
   function pick(id, yes) {
     if (yes) picked.add(id);
@@ -63,10 +65,11 @@ export function tasks() {
   }
 
   function showFresh() {
-    const count = list.fresh.size;
-    if (count && fresh.hidden) announce(t('tasks.fresh', { count, number: number(count) }));
+    const { count, exact } = freshCount(list.fresh);
+    const words = t('tasks.fresh', { count, number: exact ? number(count) : t('atLeast', { number: number(count) }) });
+    if (count && fresh.hidden) announce(words);
     fresh.hidden = !count;
-    setText(fresh, t('tasks.fresh', { count, number: number(count) }));
+    setText(fresh, words);
   }
 
   function nothing() {
@@ -79,6 +82,8 @@ export function tasks() {
     return get('/tasks/counts', { type, queue, user_id }).then(filters.count, () => {});
   }, 1000);
   const stop = [listen('events', count), listen('reload', count)];
+  // What runs says how long, whether or not it says anything else.
+  const clock = setInterval(() => !document.hidden && list.items.some(({ state }) => RUNNING.has(state)) && show(), 1000);
   count();
 
   return {
@@ -93,7 +98,8 @@ export function tasks() {
       const filter = filterPart(query);
       const { task } = query;
       filters.update(filter);
-      panel.open(task ?? null);
+      opened = task ?? null;
+      panel.open(opened);
       const key = JSON.stringify(filter);
       if (key !== wanted) {
         wanted = key;
@@ -104,6 +110,7 @@ export function tasks() {
     },
     leave() {
       count.stop();
+      clearInterval(clock);
       list.leave();
       panel.open(null);
       stop.forEach((each) => each());
