@@ -35,7 +35,7 @@ from .embedded.runfile import resolve_redis_url
 from .logs import redact
 from .settings import get_settings
 from .store import Keys, Verbs, connect, run
-from .store.scripts import LogLine
+from .store.shapes import LogLine
 
 #: Characters of one line that are kept.
 LINE_CHARACTERS: Final = 8_000

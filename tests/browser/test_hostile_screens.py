@@ -24,7 +24,7 @@ from window import Open, find_browser
 
 from encola.store import Keys, Verbs, run
 from encola.store.message import Message, encode_body
-from encola.store.scripts import LogLine, NewTask
+from encola.store.shapes import LogLine, NewTask
 
 SHORT = ATTACKS[1]
 TASK = f"id-1 {SHORT}"

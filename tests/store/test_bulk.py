@@ -17,7 +17,7 @@ from encola.store import Filter, Verbs, connect_async, run
 from encola.store.bulk import BATCH, Action, Bulk, Choice, Done, Work, act, count
 from encola.store.library import Library
 from encola.store.message import Message, encode_body
-from encola.store.scripts import NewTask, Settled
+from encola.store.shapes import NewTask, Settled
 from support import Server, Store
 
 T0 = 1_000_000_000_000

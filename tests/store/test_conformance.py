@@ -48,7 +48,7 @@ from encola.store import (
 )
 from encola.store.library import Library
 from encola.store.logs import decode_line
-from encola.store.scripts import Claimed, LogLine, WhyWaiting
+from encola.store.shapes import Claimed, LogLine, WhyWaiting
 from support import Server, Store
 
 LEASE_MS = 30_000

@@ -32,7 +32,7 @@ from encola.store import Acceptance, Keys, NewTask, NextDelivery, Verbs, connect
 from encola.store.library import Library
 from encola.store.plans import Plan
 from encola.store.schedule_verbs import Declarer, Fired, ScheduleVerbs
-from encola.store.scripts import Settled
+from encola.store.shapes import Settled
 from encola.timing import Every
 from support import Server, Store
 

@@ -16,7 +16,7 @@ from encola.store import records as lists
 from encola.store.indexes import LAST_MS, first_ms
 from encola.store.library import Library
 from encola.store.message import Message, encode_body
-from encola.store.scripts import NewTask
+from encola.store.shapes import NewTask
 from support import Server, Store
 
 R = TypeVar("R")

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..record import Attempt, TaskRecord, TaskState, from_ms, iso
 from ..store.indexes import LAST_MS
-from ..store.scripts import WhyWaiting
+from ..store.shapes import WhyWaiting
 from ..task import TaskType, get_task_type
 from ..wording import progress_in
 from .language import say

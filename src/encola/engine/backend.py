@@ -11,8 +11,6 @@ means where nothing was written is the transport's business, not ours.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import logging
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -20,35 +18,27 @@ from typing import Any
 import orjson
 from celery import current_app, signals, states
 from celery.app.trace import task_has_custom
-from celery.backends.base import Backend as CeleryBackend
-from celery.backends.base import SyncBackendMixin, _create_chord_error_with_cause
-from celery.canvas import maybe_signature
+from celery.backends.base import SyncBackendMixin
 from celery.exceptions import ChordError
-from celery.result import GroupResult, allow_join_result, result_from_tuple
-from celery.utils.functional import _regen
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.url import maybe_sanitize_url
 
 from ..errors import StoreError, TooLarge
-from ..files import data_uri, read_data, write_data
-from ..record import FINISHED, MAX_PROGRESS_BYTES, TaskError, TaskRecord, TaskState, iso
+from ..record import FINISHED, MAX_PROGRESS_BYTES, TaskRecord, TaskState, iso
 from ..settings import get_settings
 from ..store import NewTask, Settled, decode_record, encode_body
 from ..store.message import Message
 from ..store.records import encode_error
 from .envelope import TOKEN_HEADER, type_of
+from .groups import GroupBackend
 from .outcome import describe, error_code, restore, revoked
+from .result_files import put_in_file, take_from_file
 from .session import current_session
 
 logger = logging.getLogger(__name__)
 
-#: Groups and half-finished chords are kept so long.
-GROUP_SECONDS = 7 * 86_400
-#: Key of a result that is kept in a file.
-RESULT_FILE = "encola_result_file"
 
-
-class Backend(SyncBackendMixin, CeleryBackend):
+class Backend(SyncBackendMixin, GroupBackend):
     """Celery's result backend on the record."""
 
     supports_autoexpire = True
@@ -73,7 +63,7 @@ class Backend(SyncBackendMixin, CeleryBackend):
         value = self._encode_value(result if store_result and not _ignored(request) else None)
         limit = get_settings().max_result
         if len(value) > limit:
-            value = _in_a_file(task_id, value)
+            value = put_in_file(task_id, value)
         if request is not None and request.chord:
             self.on_chord_part_return(request, state, result)
         self._settle(task_id, request, TaskState.SUCCESS, value)
@@ -258,7 +248,7 @@ class Backend(SyncBackendMixin, CeleryBackend):
         state, result = _as_celery_sees_it(record)
         children = orjson.loads(stored[b"ch"]) if b"ch" in stored else []
         if state == states.SUCCESS and stored.get(b"r"):
-            result = self.decode(_out_of_its_file(stored[b"r"]).decode())
+            result = self.decode(take_from_file(stored[b"r"]).decode())
         return {
             "task_id": record.id,
             "status": state,
@@ -281,119 +271,7 @@ class Backend(SyncBackendMixin, CeleryBackend):
         session = current_session()
         session.client.hdel(session.keys.record(task_id), "r", "ch")
 
-    # --- groups and chords --------------------------------------------------------
-
-    def _save_group(self, group_id: str, result: GroupResult) -> GroupResult:
-        session = current_session()
-        value = self.encode({"result": result.as_tuple()})
-        session.client.set(session.keys.group(group_id), value, ex=GROUP_SECONDS)
-        return result
-
-    def _restore_group(self, group_id: str) -> dict[str, Any] | None:
-        session = current_session()
-        value = session.client.get(session.keys.group(group_id))
-        if value is None:
-            return None
-        meta: dict[str, Any] = self.decode(value.decode())
-        meta["result"] = result_from_tuple(meta["result"], self.app)
-        return meta
-
-    def _delete_group(self, group_id: str) -> None:
-        session = current_session()
-        session.client.delete(session.keys.group(group_id))
-
-    def apply_chord(self, header_result_args: Any, body: Any, **kwargs: Any) -> None:
-        if isinstance(header_result_args[1], _regen):
-            # A generator is taken as it comes: to look at its results would run it to its end.
-            return
-        header = self.app.GroupResult(*header_result_args)
-        if any(isinstance(part, GroupResult) for part in header.results):
-            # The parts' results must come back in the shape of the header.
-            self.save_group(header.id, header)
-
-    def set_chord_size(self, group_id: str, chord_size: int) -> None:
-        self._chord(group_id, "", b"", chord_size)
-
-    def add_to_chord(self, group_id: str, result: Any) -> None:
-        """``Task.add_to_chord``: the body waits for one part more."""
-        session = current_session()
-        session.run(session.verbs.grow_chord(group_id, GROUP_SECONDS * 1000))
-
-    def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> None:
-        """One part of a chord has ended; the last one publishes the body."""
-        group_id, task_id = request.group, request.id
-        if not group_id or not task_id:
-            return
-        index = request.group_index
-        part = f"{index:09d}:{task_id}" if isinstance(index, int) else f"~:{task_id}"
-        if state in states.PROPAGATE_STATES and isinstance(result, BaseException):
-            value = {
-                "id": task_id,
-                "state": state,
-                "error": orjson.loads(encode_error(describe(result))),
-            }
-        else:
-            value = {"id": task_id, "state": state, "value": self._encode_value(result).decode()}
-        parts, size = self._chord(group_id, part, orjson.dumps(value), None)
-        if size >= 0 and parts >= size:
-            self._run_chord_body(request, group_id)
-
-    def _chord(self, group_id: str, part: str, value: bytes, size: int | None) -> tuple[int, int]:
-        session = current_session()
-        call = session.verbs.chord(group_id, part, value, size, GROUP_SECONDS * 1000)
-        parts, known = session.run(call)
-        return parts, known
-
-    def _run_chord_body(self, request: Any, group_id: str) -> None:
-        session = current_session()
-        callback = maybe_signature(request.chord, app=self.app)
-        key = session.keys.chord(group_id)
-        stored = session.client.hgetall(key)
-        parts = [orjson.loads(v) for k, v in sorted(stored.items()) if k.startswith(b"p")]
-        try:
-            results = self._join_parts(group_id, parts)
-        except ChordError as error:
-            logger.warning("Chord %s: %s", group_id, error)
-            self.chord_error_from_stack(callback, error)
-        else:
-            # The body has its id already, so a repeated last part publishes it once.
-            self.app.amqp._retry_publish(callback.delay, results)
-        session.client.delete(session.keys.group(group_id))
-
-    def _join_parts(self, group_id: str, parts: list[dict[str, Any]]) -> list[Any]:
-        for part in parts:
-            if "error" in part:
-                error = part["error"]
-                message = f"Dependency {part['id']} raised {error.get('type')}({error.get('message', '')!r})"
-                cause = restore(_error_of(error))
-                raise _create_chord_error_with_cause(message, cause)
-        values = {part["id"]: self.decode(part["value"]) for part in parts}
-        header = self.app.GroupResult.restore(group_id, app=self.app)
-        if header is None:
-            return list(values.values())
-        with contextlib.suppress(KeyError):
-            # Not by the records: the last part's has no outcome yet, we are about to write it.
-            return [_shaped(part, values) for part in header.results]
-        with allow_join_result():
-            header.on_ready()
-            joined: list[Any] = header.join_native(
-                timeout=self.app.conf.result_chord_join_timeout, propagate=True
-            )
-            return joined
-
     # --- inside -----------------------------------------------------------------
-
-    def _encode_value(self, value: Any) -> bytes:
-        """
-        A result as stored JSON.
-
-        Raises:
-            kombu.exceptions.EncodeError: it is none; Celery makes a FAILURE of it.
-        """
-        if value is None:
-            return b"null"
-        encoded = self.encode(self.prepare_value(value))
-        return encoded.encode() if isinstance(encoded, str) else bytes(encoded)
 
     def _settle_error(
         self, task_id: str, request: Any, state: TaskState, error: BaseException, traceback: Any
@@ -449,28 +327,6 @@ class Backend(SyncBackendMixin, CeleryBackend):
         session.run(session.verbs.end_unsent(unsent, text, error_code(error)))
 
 
-def _shaped(result: Any, values: dict[str, Any]) -> Any:
-    """The values of a chord's parts in the shape of its header. Raises KeyError where one is missing."""
-    if isinstance(result, GroupResult):
-        return [_shaped(part, values) for part in result.results]
-    return values[result.id]
-
-
-def _in_a_file(task_id: str, value: bytes) -> bytes:
-    """A result above the limit goes to a file; the record says where, and how large it is."""
-    # An id may be any text a Celery client chose; a file's name may not.
-    name = hashlib.sha256(task_id.encode()).hexdigest()
-    uri = data_uri("results", f"{name}.json")
-    write_data(get_settings().data_dir, uri, value)
-    return orjson.dumps({RESULT_FILE: uri, "size": len(value)})
-
-
-def _out_of_its_file(value: bytes) -> bytes:
-    if not value.startswith(b'{"' + RESULT_FILE.encode()):
-        return value
-    return read_data(get_settings().data_dir, orjson.loads(value)[RESULT_FILE])
-
-
 def _token(request: Any) -> int | None:
     value = getattr(request, TOKEN_HEADER, None) if request is not None else None
     return int(value) if value else None
@@ -512,13 +368,3 @@ def _as_celery_sees_it(record: TaskRecord) -> tuple[str, Any]:
             return states.REVOKED, revoked(record.error_code)
         case _:
             return record.state.value, record.result
-
-
-def _error_of(stored: dict[str, Any]) -> TaskError:
-    return TaskError(
-        type=stored.get("type", ""),
-        module=stored.get("module", ""),
-        message=stored.get("message", ""),
-        traceback=stored.get("traceback", ""),
-        args=stored.get("args") or [],
-    )

@@ -13,7 +13,7 @@ from celery._state import get_current_task
 from ..record import to_ms
 from ..store import Message, NewTask
 from ..store.message import USUAL_SOURCE
-from ..store.scripts import Claimed
+from ..store.shapes import Claimed
 
 #: Header under which the fencing token travels to the child.
 TOKEN_HEADER: Final = "encola_token"  # noqa: S105 - a name, not a secret

@@ -19,8 +19,8 @@ from celery.worker.request import Request as CeleryRequest
 
 from ..errors import StoreError
 from .envelope import read_tag
+from .qos import QoS
 from .session import current_session
-from .transport import QoS
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,6 @@ user's SimpleQueue) and fanout stay Kombu's.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -26,22 +25,21 @@ from typing import Any, Final
 
 import redis
 from kombu.exceptions import OperationalError
-from kombu.transport import TRANSPORT_ALIASES, virtual
+from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
 from kombu.utils.url import maybe_sanitize_url
-from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, OutOfMemoryError
-from redis.retry import Retry
-from redis.sentinel import SentinelManagedConnection
 
 from ..errors import StoreError
 from ..settings import get_settings
 from ..store import Keys, NewTask, Verbs, run
-from ..store.connection import SOCKET_TIMEOUT, plain_url, read_sentinels, sentinel_pool
 from ..store.durable import run_to_disk
-from ..store.scripts import Claimed, NextDelivery, decode_claim
-from .envelope import delivery, new_task, read_tag, token_of_running
+from ..store.scripts import decode_claim
+from ..store.shapes import Claimed, NextDelivery
+from .addressed import AddressedChannel
+from .envelope import delivery, new_task, token_of_running
 from .lease import Lease
+from .qos import QoS
 
 logger = logging.getLogger(__name__)
 
@@ -55,77 +53,13 @@ return redis.call('SADD', KEYS[1], ARGV[1])
 """
 
 
-class QoS(kombu_redis.QoS):
-    """Counts what was delivered. The store knows what is unacknowledged: nothing is written here."""
-
-    channel: Channel
-
-    def can_consume(self) -> bool:
-        if self.channel.lease is not None:
-            return self.channel.lease.is_hungry
-        return bool(super().can_consume())
-
-    def append(self, message: Any, delivery_tag: str) -> None:
-        if read_tag(delivery_tag):
-            virtual.QoS.append(self, message, delivery_tag)
-        else:
-            super().append(message, delivery_tag)
-
-    def ack(self, delivery_tag: str) -> None:
-        # Whoever acknowledges here has no outcome to show: Request.acknowledge
-        # drops what was settled without coming this way.
-        self._end(delivery_tag, "ignored", super().ack)
-
-    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        how = "requeued" if requeue else "rejected"
-        self._end(delivery_tag, how, lambda tag: super(QoS, self).reject(tag, requeue=requeue))
-
-    def end(self, delivery_tag: str, how: str) -> None:
-        """Says how an attempt without an outcome of its own ended."""
-        self._end(delivery_tag, how, super().ack)
-
-    def drop(self, delivery_tag: str) -> None:
-        """The message's end is settled."""
-        claim = read_tag(delivery_tag)
-        virtual.QoS.ack(self, delivery_tag)
-        if claim and self.channel.lease:
-            self.channel.lease.drop(*claim)
-
-    def restore_unacked(self, client: Any = None) -> None:
-        for tag in [tag for tag in self._delivered if read_tag(tag)]:
-            del self._delivered[tag]
-        if self.channel.lease is not None:
-            self.channel.lease.release_unstarted()
-        super().restore_unacked(client)
-
-    def restore_visible(self, *args: Any, **kwargs: Any) -> None:
-        """Kombu's own, for messages that are no tasks; none of ours ever times out."""
-        # It takes a lock, which a full server refuses; a worker must start all the same.
-        with contextlib.suppress(OutOfMemoryError):
-            super().restore_visible(*args, **kwargs)
-
-    def _end(self, delivery_tag: str, how: str, otherwise: Any) -> None:
-        claim = read_tag(delivery_tag)
-        if claim is None:
-            otherwise(delivery_tag)
-            return
-        try:
-            self.channel.run(self.channel.verbs.confirm([(*claim, how)]))
-        finally:
-            self.drop(delivery_tag)
-
-
-class Channel(kombu_redis.Channel):
+class Channel(AddressedChannel):
     """A channel of the transport."""
 
     QoS = QoS
 
     #: Bodies are JSON text: Base64 would make them a third longer for nothing.
     body_encoding = None
-
-    socket_timeout = SOCKET_TIMEOUT
-    socket_connect_timeout = SOCKET_TIMEOUT
-    socket_keepalive = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         settings = get_settings()
@@ -378,61 +312,6 @@ class Channel(kombu_redis.Channel):
             f"Queue {list_name.partition(self.sep)[0]!r} holds tasks of encola: only `encola worker` "
             "or `celery -A encola.engine worker` reads them."
         )
-
-    # --- connections ----------------------------------------------------------
-
-    def _get_pool(self, asynchronous: bool = False) -> Any:
-        url = self.connection.client.hostname
-        if not url.startswith("sentinel://"):
-            return super()._get_pool(asynchronous)
-        database = read_sentinels(url).login["db"]
-        self.keyprefix_fanout: str = self.keyprefix_fanout.format(db=database)
-        kind: Any = SentinelManagedConnection
-        return sentinel_pool(
-            url, self._over_network(), self._telling(kind) if asynchronous else kind
-        )
-
-    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
-        """redis-py's own reading of the address, so that whatever it knows works here."""
-        params: dict[str, Any] = redis.connection.parse_url(
-            plain_url(self.connection.client.hostname)
-        )
-        connection_class = params.pop("connection_class", redis.Connection)
-        is_socket = connection_class is redis.UnixDomainSocketConnection
-        params |= self._options() if is_socket else self._over_network()
-        params.setdefault("db", 0)
-        params["connection_class"] = (
-            self._telling(connection_class) if asynchronous else connection_class
-        )
-        return params
-
-    def _options(self) -> dict[str, Any]:
-        return {
-            "socket_timeout": self.socket_timeout,
-            "health_check_interval": self.health_check_interval,
-            # A command repeated blindly can happen twice.
-            "retry": Retry(NoBackoff(), 0),
-            "protocol": 2,
-            "client_name": self.client_name or "encola-transport",
-        }
-
-    def _over_network(self) -> dict[str, Any]:
-        return self._options() | {
-            "socket_connect_timeout": self.socket_connect_timeout,
-            "socket_keepalive": self.socket_keepalive,
-        }
-
-    def _telling(self, connection_class: Any) -> Any:
-        """*connection_class*, which tells the poller when its socket goes, as Kombu's own does."""
-        channel = self
-
-        class Connection(connection_class):
-            def disconnect(self, *args: Any, **kwargs: Any) -> None:
-                super().disconnect(*args, **kwargs)
-                if channel._registered:
-                    channel._on_connection_disconnect(self)
-
-        return Connection
 
 
 class AddingOnce:

@@ -11,16 +11,8 @@ from .indexes import Filter
 from .keys import Keys
 from .message import Message, encode_body
 from .records import Page, Records, decode_record
-from .scripts import (
-    Acceptance,
-    Call,
-    Enqueued,
-    NewTask,
-    NextDelivery,
-    Settled,
-    Start,
-    Verbs,
-)
+from .scripts import Call, Verbs
+from .shapes import Acceptance, Enqueued, NewTask, NextDelivery, Settled, Start
 
 __all__ = [
     "Acceptance",

@@ -28,7 +28,8 @@ from ..record import ACTIVE, FINISHED, RUNNING, TaskState
 from .callers import run, translated
 from .coordinates import decode_coordinates
 from .keys import Keys
-from .scripts import Verbs, Whereabouts
+from .scripts import Verbs
+from .shapes import Whereabouts
 
 _PORTION: Final = 1_000
 #: Suspects that are looked at again; of more, the first.

@@ -14,7 +14,8 @@ from redis.exceptions import NoScriptError, RedisError
 
 from ..errors import StoreUnavailable
 from .callers import translate
-from .scripts import Call, Enqueued
+from .scripts import Call
+from .shapes import Enqueued
 
 #: How long to wait for the disk, in ms: less than a socket's time limit.
 DISK_MS: Final = 4_000

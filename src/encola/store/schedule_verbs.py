@@ -13,7 +13,8 @@ from typing import Any, Final
 from ..errors import ScheduleNotFound
 from ..record import from_ms, to_ms
 from .plans import Plan
-from .scripts import Acceptance, Argument, Call, Enqueued, NewTask, Verbs, refused
+from .scripts import Argument, Call, Verbs, refused
+from .shapes import Acceptance, Enqueued, NewTask
 
 #: Schedules declared in one call; more go in several.
 DECLARED_AT_ONCE: Final = 100
