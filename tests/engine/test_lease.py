@@ -47,3 +47,17 @@ def test_a_task_that_a_child_has_just_taken_up_is_not_given_back(
 
     assert [begun] == list(lease.held)
     assert [waiting.encode()] == alone.client.lrange("encola", 0, -1)
+
+
+def test_a_worker_that_was_forgotten_drains_on(alone: Bench) -> None:
+    """It stood still beyond its lease: what it was told holds when it is back."""
+    lease = Lease(Session(), get_settings(), "encola@here", slots=1)
+    lease.register()
+    run(alone.client, alone.verbs.drain(lease.worker_id, on=True))
+    lease.renew()
+    run(alone.client, alone.verbs.leave(lease.worker_id))
+    lease.renew()
+    lease.renew()
+
+    assert lease.is_draining
+    assert run(alone.client, alone.verbs.claim(lease.worker_id, 1, ["encola"])).drains

@@ -277,6 +277,7 @@ def test_a_worker_drains_through_a_restart_of_the_store(bench: Bench, api: Api) 
     bench.worker(1).wait_ready()
     [worker] = api.get("/workers")["items"]
     api.call("POST", f"/workers/{worker['id']}/drain")
+    wait_until(lambda: "This worker drains." in bench.workers[0].log(), description="it knows")
     bench.server.kill(signal.SIGKILL)
     bench.server.start()
     [task_id] = bench.send("work", 0.0)

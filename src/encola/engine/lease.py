@@ -144,6 +144,9 @@ class Lease:
         self.session.run(
             verbs.heartbeat(self.worker_id, lease_ms, info=self._info(), register=True)
         )
+        if self.is_draining:
+            # Forgotten with the worker; whoever said so has not taken it back.
+            self.session.run(verbs.drain(self.worker_id, on=True))
         self._renewed_at = asked_at
 
     def begin(self) -> None:
