@@ -16,8 +16,8 @@ from kombu.asynchronous.hub import Hub
 
 from encola.engine.pool import WORDS, AsynPool, Loads, Outbox
 from encola.engine.session import Session, Unsent, current_session
+from encola.engine.steps import FORGET_SECONDS, LeaseStep
 from encola.engine.transport import AddingOnce
-from encola.engine.worker import FORGET_SECONDS, LeaseStep
 from encola.errors import StoreError
 from encola.record import TaskState
 from encola.store import Message, NewTask, Settled, Start, encode_body
@@ -126,7 +126,7 @@ def test_a_child_whose_pipe_is_closed_has_nothing_more_to_say(exitcode: int | No
 
 def test_the_limits_of_ended_tasks_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kombu would keep each one for its half hour; those of running tasks stay, in their order."""
-    monkeypatch.setattr("encola.engine.worker.FORGET_SECONDS", 0.001)
+    monkeypatch.setattr("encola.engine.steps.FORGET_SECONDS", 0.001)
     hub = Hub()
     nothing = lambda: None  # noqa: E731 - a name for the lines below
     settings = SimpleNamespace(heartbeat_seconds=60)

@@ -29,8 +29,8 @@ from ..task import TaskType, task_types
 from . import control as _control
 from . import envelope, transport
 from .mistakes import is_command, refuse, speak_plainly
+from .steps import LeaseStep
 from .task import Task, as_encola_task, as_limit, celery_function
-from .worker import LeaseStep
 
 assert _control  # its command replaces Celery's own "revoke" in the worker's panel
 

@@ -13,8 +13,8 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer.tasks import Tasks
 
 from .lease import Lease
+from .steps import keep_what_is_there
 from .transport import Channel, Transport
-from .worker import keep_what_is_there
 
 logger = logging.getLogger(__name__)
 
