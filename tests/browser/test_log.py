@@ -30,3 +30,15 @@ def test_a_hostile_line_is_text(opened: Open, service: Service) -> None:
 
     expect(page.locator(".log-message").first).to_have_text("<img src=x onerror=alert(1)> 1")
     assert 0 == page.locator("main img").count()
+
+
+def test_what_each_attempt_wrote_stands_apart(opened: Open, service: Service) -> None:
+    """From the second on its number is above its lines."""
+    task_id = service.submit("talk", {"lines": 1, "seconds": 0})
+    service.wait_for(task_id, "SUCCESS")
+    page = opened(f"/#/task/{task_id}")
+    expect(page.locator(".log-line")).to_have_count(2)
+    expect(page.locator(".log-attempt")).to_have_count(0)
+    page.get_by_role("button", name="Reintentar", exact=True).click()
+    expect(page.locator(".log-line")).to_have_count(4)
+    expect(page.locator(".log-attempt")).to_have_text(["Intento 2"])

@@ -197,3 +197,17 @@ def test_a_phone_too_says_how_old_its_data_is(opened: Open) -> None:
     expect(page.locator(".live-age")).to_be_visible()
     expect(page.locator(".live-age")).to_contain_text("datos de hace")
     assert 390 >= page.evaluate("document.documentElement.scrollWidth")
+
+
+def test_a_change_of_screen_is_said(opened: Open, service: Service) -> None:
+    """By the title, and to who cannot see it; the next Tab is in the new screen."""
+    task_id = service.submit("charge", {"order_id": 1, "cents": 1})
+    page = opened("/")
+    expect(page).to_have_title("Dashboard de Tareas en Background · encola")
+    expect(page.locator(".live-word")).to_have_text("En vivo")
+    page.get_by_role("link", name="Ver todas").first.click()
+    expect(page).to_have_title("Tareas · encola")
+    expect(page.locator("#announcer")).to_have_text("Tareas")
+    expect(page.locator("main")).to_be_focused()
+    page.goto(f"/#/task/{task_id}")
+    expect(page).to_have_title(f"Tarea {task_id} · encola")

@@ -146,3 +146,20 @@ def test_a_long_list_is_loaded_in_pages(opened: Open, service: Service) -> None:
     page.get_by_role("button", name="Cargar más antiguas").click()
 
     expect(page.locator("tr.row")).to_have_count(60)
+
+
+def test_back_finds_the_place_in_the_list(opened: Open, service: Service) -> None:
+    """From the page of a task; a screen that is gone to begins at its top, and its address is right."""
+    ids = service.submit_many(40, user_id="place")
+    page = opened("/#/tasks?user_id=place")
+    expect(page.locator("tr.row")).to_have_count(40)
+    page.evaluate("scrollTo(0, 700)")
+    wait_until(lambda: page.evaluate("history.state?.y") == 700, description="it is kept")
+    page.goto(f"/#/task/{ids[5]}")
+    expect(page.locator(".detail-id")).to_contain_text(ids[5])
+    assert 0 == page.evaluate("scrollY")
+
+    page.go_back()
+    wait_until(lambda: page.evaluate("scrollY") == 700, description="the place is found")
+    page.reload()
+    wait_until(lambda: page.evaluate("scrollY") == 700, description="the place is found")

@@ -9,6 +9,7 @@ import { startKeys } from './keys.js';
 import { language } from './i18n.js';
 import { startLive } from './live.js';
 import { startRouter } from './router.js';
+import { startScroll } from './scroll.js';
 import { makeShell } from './shell.js';
 import { startWatching } from './watch.js';
 import { files } from './screens/files.js';
@@ -27,6 +28,7 @@ const SCREENS = { home, tasks, task, new: newTask, queues, workers, schedules, f
 
 document.documentElement.lang = language();
 const shell = makeShell(document.getElementById('app'));
+startScroll();
 startRouter(SCREENS, shell);
 startKeys(shell);
 startLive();

@@ -84,6 +84,15 @@ function piled(values) {
   return sums.toReversed();
 }
 
+/** Room for the longest figure of an axis: "1 min 40 s" is one. */
+const wide = (_, figures) => Math.max(44, ...(figures ?? []).map((figure) => 12 + 6 * figure.length));
+
+/** A bar stands over its time, half of it on each side. */
+const roomy = ({ data: [times] }, from, to) => {
+  const half = times.length > 1 ? (times[1] - times[0]) / 2 : 0;
+  return [from - half, to + half];
+};
+
 function settings(uPlot, { series, format, bars, width, say }) {
   const axis = { stroke: colour('--text-soft'), font: `11px ${token('--font')}`, ticks: { show: false }, gap: 4 };
   const paths = bars ? uPlot.paths.bars({ size: [0.7, 14, 1] }) : uPlot.paths.linear();
@@ -93,10 +102,10 @@ function settings(uPlot, { series, format, bars, width, say }) {
     padding: [8, 4, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
-    scales: { y: { range: (_, __, top) => [0, Math.max(top * 1.1, 4)] } },
+    scales: { x: bars ? { range: roomy } : {}, y: { range: (_, __, top) => [0, Math.max(top * 1.1, 4)] } },
     axes: [
       { ...axis, size: 22, space: 60, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => TIME.format(tick * 1000)) },
-      { ...axis, size: 44, space: 34, grid: { stroke: colour('--line'), width: 1 }, values: (_, ticks) => ticks.map(format) },
+      { ...axis, size: wide, space: 34, grid: { stroke: colour('--line'), width: 1 }, values: (_, ticks) => ticks.map(format) },
     ],
     series: [{}, ...series.map(({ tone, open }) => ({
       stroke: colour(tone),

@@ -1,4 +1,5 @@
 /** What stays while screens change: navigation, the bar on top, and where a screen stands. */
+import { announce } from './announce.js';
 import { h, refill, setAttribute } from './dom.js';
 import { icon, logo } from './icons.js';
 import { t } from './i18n.js';
@@ -9,12 +10,15 @@ import { NAVIGATION } from './navigation.js';
 import { openPalette } from './palette.js';
 import { link } from './router.js';
 import { showKeys } from './keys.js';
+import { comeBack } from './scroll.js';
 
 export function makeShell(root) {
   const main = h('main', { id: 'main', class: 'main', tabindex: '-1' });
   const links = NAVIGATION.map(([name]) => navigationLink(name));
   const side = h('nav', { class: 'side', id: 'side', 'aria-label': t('nav.label') }, brand(), h('ul', { class: 'side-list' }, links), sideFoot());
   const menu = menuButton(root);
+  // The first one a reader of the screen says by itself, with the page.
+  let isSaid = false;
   root.append(
     h('a', { class: 'skip', href: '#main', text: t('nav.skip'), on: { click: (event) => { event.preventDefault(); main.focus(); } } }),
     side,
@@ -26,18 +30,25 @@ export function makeShell(root) {
     main,
     /** Puts a screen into its place. */
     show(name, screen) {
+      // What had the focus goes with the old screen; the next Tab is to be in the new one.
+      const isLost = main.contains(document.activeElement);
       refill(main, screen.element);
       setAttribute(main, 'data-screen', name);
-      scrollTo(0, 0);
-      const heading = main.querySelector('h1');
-      document.title = heading ? `${heading.textContent} · encola` : 'encola';
+      if (isLost) main.focus({ preventScroll: true });
+      comeBack(main);
     },
-    /** Marks where we are. */
+    /** Marks where we are, and says so to who cannot see it. */
     located({ name }) {
       NAVIGATION.forEach(([, under], at) => {
         setAttribute(links[at].firstElementChild, 'aria-current', under.includes(name) ? 'page' : null);
       });
-      menu.close();
+      if (menu.close()) main.focus({ preventScroll: true });
+      const heading = main.querySelector('h1')?.textContent ?? '';
+      const title = [heading, 'encola'].filter(Boolean).join(' · ');
+      if (title === document.title) return;
+      if (isSaid) announce(heading);
+      isSaid = true;
+      document.title = title;
     },
   };
 }
@@ -86,5 +97,13 @@ function menuButton(root) {
     open(false);
     element.focus();
   });
-  return { element, close: () => open(false) };
+  return {
+    element,
+    /** @returns {boolean} whether it was open */
+    close() {
+      const wasOpen = root.classList.contains('side-open');
+      open(false);
+      return wasOpen;
+    },
+  };
 }

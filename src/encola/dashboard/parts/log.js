@@ -19,13 +19,17 @@ export function taskLog(id) {
   const element = h('section', { class: 'part' }, h('div', { class: 'part-head' }, h('h3', { text: t('log.title') }), note, level), none, lines);
   let stopped = new AbortController();
   let last = null;
+  let attempt = null;
   let waiting = [];
   let frame = 0;
 
   const show = () => {
     frame = 0;
     const bottom = lines.scrollHeight - lines.scrollTop - lines.clientHeight < 24;
-    lines.append(...waiting.slice(-MOST).map(line));
+    for (const each of waiting.slice(-MOST)) {
+      lines.append(line(each, attempt !== null && each.attempt !== attempt));
+      attempt = each.attempt;
+    }
     waiting = [];
     while (lines.childElementCount > MOST) lines.firstElementChild.remove();
     const count = lines.childElementCount;
@@ -53,6 +57,7 @@ export function taskLog(id) {
     stopped.abort();
     stopped = new AbortController();
     last = null;
+    attempt = null;
     lines.replaceChildren();
     show();
     follow(stopped.signal);
@@ -69,10 +74,12 @@ export function taskLog(id) {
   };
 }
 
-function line({ at, attempt, level, source, message }) {
+/** @param {boolean} begins an attempt after another one: what it wrote stands under its number */
+function line({ at, attempt, level, source, message }, begins) {
   const element = h(
     'li',
     { class: 'log-line', data: { level } },
+    begins && h('span', { class: 'log-attempt', text: t('timeline.run', { number: attempt }) }),
     h('time', { datetime: at, text: CLOCK.format(new Date(at)) }),
     h('span', { class: 'log-level', text: level }),
     h('span', { class: 'log-source', text: source }),
