@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 from playwright.sync_api import Page, expect
 from service import Service
 from window import Open
@@ -37,6 +38,23 @@ def test_a_file_is_dropped_processed_and_its_rows_are_saved(opened: Open, servic
         page.locator(".json a", has_text="parquet").click()
 
     assert b"PAR1" == Path(saved.value.path()).read_bytes()[:4]
+
+
+def test_the_beginning_of_a_file_is_read_as_text(opened: Open, service: Service) -> None:
+    """As it is, whatever it says; of a long one so much, and in the letters of an old spreadsheet."""
+    rows = "<img src=x onerror=alert(1)>;Málaga\n".encode("cp1252") * 5000
+    for name, content in (("largo.csv", rows), ("imagen.csv", b"\x89PNG\x00\x00")):
+        file = {"file": (name, content)}
+        httpx.post(f"{service.address}/files", files=file).raise_for_status()
+    page = opened("/#/files")
+    page.locator(".line", has_text="largo.csv").get_by_role("button", name="Ver").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".file-text")).to_contain_text("<img src=x onerror=alert(1)>;Málaga")
+    expect(dialog).to_contain_text("Los primeros 64 KB de")
+    assert 0 == dialog.locator("img").count()
+    page.keyboard.press("Escape")
+    page.locator(".line", has_text="imagen.csv").get_by_role("button", name="Ver").click()
+    expect(dialog).to_contain_text("No es un archivo de texto.")
 
 
 def test_a_file_dropped_on_the_form_fills_in_its_path(opened: Open) -> None:

@@ -19,6 +19,13 @@ export const post = (path, body, options) => call('POST', path, body, options);
 export const put = (path, body, options) => call('PUT', path, body, options);
 export const del = (path) => call('DELETE', path);
 
+/** Its first *most* bytes. */
+export async function getBytes(path, most) {
+  const response = await reach(path, { headers: { Range: `bytes=0-${most - 1}` } });
+  if (!response.ok) throw problem(response, await response.json().catch(() => null));
+  return response.arrayBuffer();
+}
+
 /** *path* with the parts of *query* that are given. */
 export function address(path, query = {}) {
   const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== '');
@@ -37,12 +44,11 @@ async function call(method, url, body, options = {}) {
   const response = await reach(url, { method, headers, body, signal: options.signal });
   const answer = await response.json().catch(() => null);
   if (response.ok) return answer;
-  throw new ApiError({
-    status: response.status,
-    code: answer?.code ?? 'unknown',
-    detail: typeof answer?.detail === 'string' ? answer.detail : '',
-    errors: answer?.errors,
-  });
+  throw problem(response, answer);
+}
+
+function problem({ status }, answer) {
+  return new ApiError({ status, code: answer?.code ?? 'unknown', detail: typeof answer?.detail === 'string' ? answer.detail : '', errors: answer?.errors });
 }
 
 async function reach(url, request) {

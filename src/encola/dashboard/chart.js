@@ -18,12 +18,12 @@ const TIME = new Intl.DateTimeFormat(document.documentElement.lang, { hour: '2-d
 const HEIGHT = 128;
 
 /**
- * @param {{series: Array<{label: string, tone: string}>, format: (value) => string, bars?: boolean}} options
- *   `tone` is a colour of the stylesheet: `--green`; bars are piled on one another, the first at the foot
+ * @param {{series: Array<{label: string, tone: string}>, format: (value) => string, bars?: boolean, steps?: number[]}} options
+ *   `tone` is a colour of the stylesheet: `--green`; *steps* may lie between two marks of the axis; bars are piled on one another, the first at the foot
  * @returns {{element, update: (times: number[], values: number[][], words: string) => void, leave: () => void}}
  *   times in seconds since 1970; *words* say the same as the picture
  */
-export function chart({ series, format, bars = false }) {
+export function chart({ series, format, steps = null, bars = false }) {
   const place = h('div', { class: 'chart-place', role: 'img' });
   const legend = h('p', { class: 'chart-legend' });
   const element = h('figure', { class: 'chart' }, place, legend);
@@ -37,12 +37,12 @@ export function chart({ series, format, bars = false }) {
     refill(legend, series.map(({ label, tone }, index) => {
       const value = data[index + 1][at];
       return h('span', { class: 'chart-key', css: { '--tone': `var(${tone})` } }, `${label} `, h('b', { text: value === null || value === undefined ? '–' : format(value) }));
-    }), h('span', { class: 'chart-time', text: at === data[0].length - 1 ? t('chart.underWay', { time: TIME.format(time * 1000) }) : TIME.format(time * 1000) }));
+    }), h('span', { class: 'chart-time', text: at === data[0].length - 1 ? t('chart.underWay') : TIME.format(time * 1000) }));
   };
 
   const draw = () => {
     plot?.destroy();
-    plot = new uPlot(settings(uPlot, { series: apart(bars ? series.toReversed() : series), format, bars, width: place.clientWidth || 300, say: (at) => say(at ?? data[0].length - 1) }), drawn, place);
+    plot = new uPlot(settings(uPlot, { series: apart(bars ? series.toReversed() : series), format, steps, bars, width: place.clientWidth || 300, say: (at) => say(at ?? data[0].length - 1) }), drawn, place);
   };
 
   const resized = new ResizeObserver(() => plot && place.clientWidth && plot.setSize({ width: place.clientWidth, height: HEIGHT }));
@@ -87,25 +87,31 @@ function piled(values) {
 /** Room for the longest figure of an axis: "1 min 40 s" is one. */
 const wide = (_, figures) => Math.max(44, ...(figures ?? []).map((figure) => 12 + 6 * figure.length));
 
+/** The place of the only figure of a series: a line needs two. */
+const alone = ({ data }, index) => {
+  const known = data[index].flatMap((value, at) => (value === null || value === undefined ? [] : [at]));
+  return known.length === 1 ? known : null;
+};
+
 /** A bar stands over its time, half of it on each side. */
 const roomy = ({ data: [times] }, from, to) => {
   const half = times.length > 1 ? (times[1] - times[0]) / 2 : 0;
   return [from - half, to + half];
 };
 
-function settings(uPlot, { series, format, bars, width, say }) {
+function settings(uPlot, { series, format, steps, bars, width, say }) {
   const axis = { stroke: colour('--text-soft'), font: `11px ${token('--font')}`, ticks: { show: false }, gap: 4 };
   const paths = bars ? uPlot.paths.bars({ size: [0.7, 14, 1] }) : uPlot.paths.linear();
   return {
     width,
     height: HEIGHT,
-    padding: [8, 4, 0, 0],
+    padding: [8, 14, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
     scales: { x: bars ? { range: roomy } : {}, y: { range: (_, __, top) => [0, Math.max(top * 1.1, 4)] } },
     axes: [
       { ...axis, size: 22, space: 60, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => TIME.format(tick * 1000)) },
-      { ...axis, size: wide, space: 34, grid: { stroke: colour('--line'), width: 1 }, values: (_, ticks) => ticks.map(format) },
+      { ...axis, ...(steps && { incrs: steps }), size: wide, space: 34, grid: { stroke: colour('--line'), width: 1 }, values: (_, ticks) => ticks.map(format) },
     ],
     series: [{}, ...series.map(({ tone, open }) => ({
       stroke: colour(tone),
@@ -113,7 +119,7 @@ function settings(uPlot, { series, format, bars, width, say }) {
       dash: open ? [3, 4] : [],
       fill: bars && !open ? colour(tone) : open && !bars ? null : `color-mix(in srgb, ${colour(tone)} ${bars ? 45 : 12}%, transparent)`,
       paths,
-      points: { show: false },
+      points: { show: false, filter: bars ? () => null : alone, size: 5, fill: colour(tone) },
       spanGaps: true,
     }))],
     hooks: { setCursor: [(plot) => say(plot.cursor.idx)] },

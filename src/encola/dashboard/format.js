@@ -43,10 +43,12 @@ function span(ms) {
   const seconds = ms / 1000;
   if (seconds < 10) return `${decimal.format(seconds)} s`;
   if (seconds < 60) return `${whole.format(Math.floor(seconds))} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+  if (seconds < 3600) return inTwo(`${Math.floor(seconds / 60)} min`, Math.floor(seconds % 60), 's');
+  if (seconds < 86_400) return inTwo(`${Math.floor(seconds / 3600)} h`, Math.floor((seconds % 3600) / 60), 'min');
   return t('span.days', { count: Math.floor(seconds / 86_400), hours: Math.floor((seconds % 86_400) / 3600) });
 }
+
+const inTwo = (larger, rest, unit) => (rest ? `${larger} ${rest} ${unit}` : larger);
 
 const BYTE_UNITS = [[1, 'B'], [1024, 'KB'], [1024 ** 2, 'MB'], [1024 ** 3, 'GB']];
 

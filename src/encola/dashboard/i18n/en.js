@@ -42,7 +42,7 @@ export const en = {
   'chart.failures.big': { one: '{number} in {span}', other: '{number} in {span}' },
   'chart.flow': 'Throughput',
   'chart.flow.big': '{rate} a minute',
-  'chart.underWay': '{time}, so far',
+  'chart.underWay': 'so far',
   'chart.waits': 'Times',
   'chart.waits.big': '95% wait less than {span}',
 
@@ -138,6 +138,8 @@ export const en = {
   'file.uploaded': '{name} uploaded ({size})',
   'file.uploading': 'Uploading {name}…',
 
+  'files.beginning': 'The first {shown} of {size}.',
+  'files.noText': 'This is not a text file.',
   'files.none': 'There are no files',
   'files.noneText': 'Drop a CSV or TSV above: it is sent, and can be processed.',
   'files.process': 'Process',

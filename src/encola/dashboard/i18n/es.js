@@ -42,7 +42,7 @@ export const es = {
   'chart.failures.big': { one: '{number} en {span}', other: '{number} en {span}' },
   'chart.flow': 'Ritmo',
   'chart.flow.big': '{rate} por minuto',
-  'chart.underWay': '{time}, en curso',
+  'chart.underWay': 'en curso',
   'chart.waits': 'Tiempos',
   'chart.waits.big': 'el 95 % espera menos de {span}',
 
@@ -138,6 +138,8 @@ export const es = {
   'file.uploaded': '{name} subido ({size})',
   'file.uploading': 'Subiendo {name}…',
 
+  'files.beginning': 'Los primeros {shown} de {size}.',
+  'files.noText': 'No es un archivo de texto.',
   'files.none': 'No hay archivos',
   'files.noneText': 'Suelta arriba un CSV o TSV: se sube y se puede procesar.',
   'files.process': 'Procesar',

@@ -4,6 +4,9 @@ import { h, setAttribute, setText } from '../dom.js';
 import { duration, number, short } from '../format.js';
 import { t } from '../i18n.js';
 
+/** Between two marks of an axis, in milliseconds: such as are said in one unit. */
+const SPANS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 30_000, ...[1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1440, 2880, 7200].map((minutes) => minutes * 60_000)];
+
 const CHARTS = [
   {
     name: 'flow',
@@ -21,6 +24,7 @@ const CHARTS = [
   {
     name: 'waits',
     format: duration,
+    steps: SPANS,
     series: [['wait_p95_ms', '--blue'], ['run_p95_ms', '--violet']],
     big: ({ window }) => (window.wait_p95_ms === null ? '–' : t('chart.waits.big', { span: duration(window.wait_p95_ms) })),
   },
@@ -37,9 +41,9 @@ export function charts() {
   };
 }
 
-function make({ name, format, series, big, bars }) {
+function make({ name, format, steps, series, big, bars }) {
   const figure = h('p', { class: 'chart-big' });
-  const drawn = chart({ format, bars, series: series.map(([key, tone]) => ({ label: t(`series.${key}`), tone })) });
+  const drawn = chart({ format, steps, bars, series: series.map(([key, tone]) => ({ label: t(`series.${key}`), tone })) });
   return {
     element: h('section', { class: 'panel chart-panel', 'aria-labelledby': `chart-${name}` }, h('div', { class: 'chart-head' }, h('h2', { id: `chart-${name}`, text: t(`chart.${name}`) }), figure), drawn.element),
     update(stats) {

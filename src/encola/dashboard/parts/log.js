@@ -49,7 +49,8 @@ export function taskLog(id) {
   async function follow(signal) {
     while (!signal.aborted) {
       const path = address(taskPath(id, '/logs/events'), { level: level.value });
-      await readEvents(path, { lastId: last, signal, event: take }).catch(() => {});
+      const status = await readEvents(path, { lastId: last, signal, event: take }).catch((error) => error.status);
+      if (status === 404) return;
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
   }

@@ -8,6 +8,7 @@ import { t } from '../i18n.js';
 import { keyed } from '../keyed.js';
 import { notify, notifyError } from '../notices.js';
 import { dropZone } from '../parts/file-control.js';
+import { previewFile } from '../parts/file-preview.js';
 import { filePath } from '../parts/json-view.js';
 import { moment } from '../parts/moment.js';
 import { empty, failed, loading } from '../parts/situations.js';
@@ -89,6 +90,7 @@ function fileLine(file, changed) {
     h('span', { class: 'line-name', text: file.name }),
     h('span', { class: 'line-note' }, bytes(file.size), ' · ', moment(file.created_at)),
     h('a', { class: 'button small', href: processLink(file.file_path) }, icon('play'), h('span', { text: t('files.process') })),
+    path && h('button', { class: 'button small', type: 'button', on: { click: () => previewFile(file, path) } }, icon('search'), h('span', { text: t('reports.preview') })),
     path && h('a', { class: 'button small', href: path, download: true }, icon('download'), h('span', { text: t('task.download') })),
     path && h('button', { class: 'icon-button', type: 'button', 'aria-label': t('files.remove'), title: t('files.remove'), on: { click: remove } }, icon('trash')),
   );
