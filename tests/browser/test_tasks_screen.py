@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 from service import Service
 from window import Open
@@ -163,3 +164,14 @@ def test_back_finds_the_place_in_the_list(opened: Open, service: Service) -> Non
     wait_until(lambda: page.evaluate("scrollY") == 700, description="the place is found")
     page.reload()
     wait_until(lambda: page.evaluate("scrollY") == 700, description="the place is found")
+
+
+@pytest.mark.parametrize("width", [760, 900, 1100])
+def test_half_a_screen_shows_what_each_task_is(opened: Open, service: Service, width: int) -> None:
+    """The less telling columns make room, and nothing lies beyond the edge."""
+    service.submit("echo", {"text": "x"})
+    page = opened("/#/tasks", viewport={"width": width, "height": 800})
+    expect(page.locator("tr.row").first).to_be_visible()
+
+    assert 180 <= page.locator("td.cell-type").first.evaluate("(cell) => cell.offsetWidth")
+    assert width >= page.evaluate("document.documentElement.scrollWidth")
