@@ -111,6 +111,7 @@ def take(browser: Browser, address: str, wanted: list[Shot]) -> None:
             page.locator(f"[data-id='{shot.click}'] .cell-time").click()
             page.wait_for_selector(".side-panel .timeline")
             page.mouse.move(0, 0)
+            page.evaluate("scrollTo(0, 0)")
         if shot.press:
             page.keyboard.press(shot.press)
             page.wait_for_selector("dialog[open]")

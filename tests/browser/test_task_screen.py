@@ -93,3 +93,17 @@ def test_a_task_that_waits_for_its_time_can_be_cancelled(opened: Open, service: 
     page.get_by_role("button", name="Sí, cancelar").click()
 
     expect(page.locator(".detail .badge")).to_have_text("Cancelada")
+
+
+def test_a_traceback_is_scrolled_in_its_box(opened: Open, service: Service) -> None:
+    """Its lines are long; the page of a phone stays as wide as it is."""
+    task_id = service.submit("refuse", {"reason": "sin espacios".replace(" ", "-") * 40})
+    service.wait_for(task_id, "FAILURE")
+    page = opened(f"/#/task/{task_id}", viewport={"width": 390, "height": 844}, is_mobile=True)
+    page.get_by_text("Traza del error").click()
+    box = page.locator(".traceback")
+    expect(box).to_be_visible()
+
+    assert box.evaluate("(box) => box.scrollWidth > box.clientWidth")
+    assert 390 >= box.evaluate("(box) => box.getBoundingClientRect().right")
+    assert 390 >= page.evaluate("document.documentElement.scrollWidth")
