@@ -431,22 +431,39 @@ def test_a_time_limit_hangs_up_at_once_and_the_next_mail_goes(step: str) -> None
     assert ["EHLO", *ONE_MAIL, "QUIT"] == server.sessions[1].verbs
 
 
-@pytest.mark.parametrize("ending", ["pass", "raise SystemExit(0)", "1 / 0"])
-def test_a_program_that_ends_says_goodbye(ending: str) -> None:
-    """A script that sends one mail and comes to its end, in whatever way, does not just vanish."""
+#: As Python 3.12 has it, in every one: no thread is begun once exit handlers run.
+NO_NEW_THREADS = """
+import atexit, threading
+def refuse(thread):
+    raise RuntimeError("can't create new thread at interpreter shutdown")
+atexit.register(setattr, threading.Thread, "start", refuse)
+"""
+
+
+@pytest.mark.parametrize(
+    ("ending", "complaint"),
+    [("pass", ""), ("raise SystemExit(0)", ""), ("1 / 0", "ZeroDivisionError")],
+)
+def test_a_program_that_ends_says_goodbye(ending: str, complaint: str) -> None:
+    """A script that sends one mail and comes to its end, in whatever way, neither vanishes nor complains."""
     server = ScriptedServer({})
     with beside(server) as url:
+        # A name, and not its number: to look it up takes a thread.
+        named = url.replace("127.0.0.1", "localhost")
         program = (
             "from encola.mail.delivery import deliver_sync; from encola.mail.connections import Keep\n"
             "from mail_servers import a_mail\n"
-            f"deliver_sync(a_mail(), smtp_url={url!r}, timeout=5, keep=Keep(60, 9))\n{ending}"
+            f"deliver_sync(a_mail(), smtp_url={named!r}, timeout=5, keep=Keep(60, 9))\n"
+            f"{NO_NEW_THREADS}\n{ending}"
         )
-        subprocess.run(
+        ended = subprocess.run(
             [sys.executable, "-W", "error", "-c", program],
             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
             capture_output=True,
+            text=True,
             timeout=30,
             check=False,
         )
 
     assert [["EHLO", *ONE_MAIL, "QUIT"]] == [session.verbs for session in server.sessions]
+    assert complaint == ended.stderr.strip().rpartition("\n")[2].partition(":")[0]
