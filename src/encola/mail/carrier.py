@@ -69,7 +69,7 @@ class Carrier:
 class _Loop(asyncio.SelectorEventLoop):
     """One that can be closed while the interpreter shuts down."""
 
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # asyncio's own
         """
         Leaves it to :meth:`close`, which waits for nobody.
 
