@@ -113,6 +113,24 @@ def test_a_download_that_broke_off_is_taken_up_again(data: Path) -> None:
     assert (200, TABLE) == (other.status_code, other.content)
     beyond = client.get(address, headers={"Range": f"bytes={len(TABLE)}-"})
     assert (416, f"bytes */{len(TABLE)}") == (beyond.status_code, beyond.headers["content-range"])
+    assert "range_not_satisfiable" == beyond.json()["code"]
+    # What cannot be read as one counts as none.
+    for garbage in ("bytes=a-b", "bytes=9-1", "lines=0-9", "x"):
+        whole = client.get(address, headers={"Range": garbage})
+        assert (200, TABLE) == (whole.status_code, whole.content)
+
+
+def test_a_download_can_be_asked_about_before_it_is_begun(data: Path) -> None:
+    """As download managers do: how large it is, and nothing of it."""
+    address = "/files/" + send(TABLE)["file_path"].rpartition("/")[2]
+    asked = client.head(address)
+
+    assert (200, b"", str(len(TABLE))) == (
+        asked.status_code,
+        asked.content,
+        asked.headers["content-length"],
+    )
+    assert 404 == client.head("/files/nothing.csv").status_code
 
 
 def test_a_file_is_sent_whole_though_it_is_removed_meanwhile(data: Path) -> None:

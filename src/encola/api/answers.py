@@ -24,6 +24,7 @@ MEANINGS: Final = {
     409: "The task is in a state that does not allow it.",
     413: "The body is too large.",
     415: "The body is not declared as JSON.",
+    416: "The file has no such part. `Content-Range` says how long it is.",
     422: "A value does not fit; `errors` names each field.",
     503: "The store is away or full. `Retry-After` says when to try again.",
     507: "The disk of the data folder is full: `disk_full`.",

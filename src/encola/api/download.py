@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import BinaryIO
 
-from starlette.responses import FileResponse
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, MalformedRangeHeader, RangeNotSatisfiable
 from starlette.types import Receive, Scope, Send
 
 
@@ -33,3 +34,22 @@ class Download(FileResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._file:
             await super().__call__(scope, receive, send)
+
+    @classmethod
+    def _parse_range_header(cls, http_range: str, file_size: int) -> list[tuple[int, int]]:
+        """
+        As RFC 9110 (14.2) allows: a ``Range`` that cannot be read counts as none, and the file is sent whole.
+
+        Raises:
+            HTTPException: 416, the file has no such part.
+        """
+        try:
+            return super()._parse_range_header(http_range, file_size)
+        except MalformedRangeHeader:
+            return []
+        except RangeNotSatisfiable:
+            detail = (
+                f"The file has {file_size} bytes; the part that was asked for lies behind its end."
+            )
+            headers = {"Content-Range": f"bytes */{file_size}"}
+            raise HTTPException(416, detail, headers) from None

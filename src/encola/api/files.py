@@ -105,6 +105,7 @@ async def list_files(
     return answer(page)
 
 
+@router.head("/files/{path:path}", include_in_schema=False)
 @router.get(
     "/files/{path:path}",
     response_class=Response,
@@ -115,8 +116,7 @@ async def list_files(
             }
         },
         206: {"description": "The part that `Range` asked for"},
-        416: {"description": "The file has no such part"},
-        **problems(404),
+        **problems(404, 416),
     },
 )
 async def read_file(path: FilePathParameter) -> Response:

@@ -68,6 +68,8 @@ SAFE_HEADERS: Final = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "same-origin",
 }
+#: Of what Starlette raises, not we.
+HTTP_CODES: Final = {404: "not_found", 405: "method_not_allowed", 416: "range_not_satisfiable"}
 #: Seconds after which a client may try again while the store is away.
 RETRY_AFTER: Final = 2
 
@@ -140,7 +142,7 @@ async def on_validation(request: Request, error: Exception) -> Response:
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+    code = HTTP_CODES.get(error.status_code, "http_error")
     response = problem_response(Problem(error.status_code, code, str(error.detail)))
     for name, value in (error.headers or {}).items():
         response.headers[name] = value

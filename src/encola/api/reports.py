@@ -70,6 +70,7 @@ async def list_reports(
     return answer(page)
 
 
+@router.head("/reports/{name}", include_in_schema=False)
 @router.get(
     "/reports/{name}",
     tags=["reports"],
