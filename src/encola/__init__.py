@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 try:
     __version__ = version("encola")
 except PackageNotFoundError:  # a checkout that was never installed
-    __version__ = "0"
+    __version__ = "(not installed)"
 
 __all__ = [
     "EncolaError",

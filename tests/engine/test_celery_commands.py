@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import encola
 from encola.embedded.ports import free_port
 from encola.record import TaskState
 from encola.store import run
@@ -199,6 +200,7 @@ def test_no_answer_holds_the_servers_password(bench: Bench) -> None:
 
     assert [2, 2, 2] == [answer.count(": OK") for answer in answers]
     assert [] == [answer for answer in answers if "hunter2" in answer]
+    assert f"encola:{encola.__version__}" in answers[2]
     assert f"redis://ana:**@127.0.0.1:{bench.server.port}/0" in answers[0]
 
 

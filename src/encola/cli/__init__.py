@@ -11,12 +11,12 @@ client, a second or more, to print a page of text.
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
 from typing import Annotated
 
 import typer
 
+from encola import __version__
 from encola.errors import EncolaError
 
 from . import (
@@ -79,11 +79,7 @@ def main() -> None:
 def _print_version(wanted: bool) -> None:
     if not wanted:
         return
-    try:
-        version = importlib.metadata.version("encola")
-    except importlib.metadata.PackageNotFoundError:
-        version = "(not installed)"
-    typer.echo(f"encola {version}")
+    typer.echo(f"encola {__version__}")
     raise typer.Exit
 
 

@@ -30,6 +30,7 @@ from kombu.transport import redis as kombu_redis
 from kombu.utils.url import maybe_sanitize_url
 from redis.exceptions import NoScriptError, OutOfMemoryError
 
+from .. import __version__
 from ..errors import StoreError
 from ..settings import get_settings
 from ..store import Keys, NewTask, Verbs, run
@@ -342,6 +343,9 @@ class Transport(kombu_redis.Transport):
     driver_name = "encola"
     # Nothing is repeated, whatever the address says.
     supports_batch_publish = True
+
+    def driver_version(self) -> str:
+        return __version__
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         super().register_with_event_loop(connection, AddingOnce(loop))
