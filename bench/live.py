@@ -14,6 +14,9 @@ with the clients listening to everything. All on this machine, clients included.
 
 from __future__ import annotations
 
+from rig.load import load
+from rig.running import PYTHON, free_port, server, until
+
 import argparse
 import asyncio
 import http.client
@@ -33,9 +36,7 @@ from typing import cast
 import uuid_utils
 import uvloop
 
-from api import free_port, load
 from encola.store import Keys, Message, NewTask, Settled, Verbs, connect, encode_body, run
-from engine import server, until
 
 EVENTS_A_SECOND = 200
 EVENTS_A_TASK = 3
@@ -189,7 +190,7 @@ def service() -> Iterator[Api]:
         url, port = f"redis://127.0.0.1:{valkey}/0", free_port()
         environment = {**os.environ, "REDIS_URL": url, "ENCOLA_DATA_DIR": f"{folder}/data"}
         process = subprocess.Popen(
-            [sys.executable, "-m", "encola", "api", "--port", str(port)],
+            [*PYTHON, "-m", "encola", "api", "--port", str(port)],
             env={**environment, "ENCOLA_LOG_LEVEL": "warning"},
         )
         try:

@@ -11,6 +11,8 @@ they are made of, and the time of a first and a middle page for each filter.
 
 from __future__ import annotations
 
+import rig  # noqa: F401 - for what it does to the path
+
 import argparse
 import asyncio
 import platform

@@ -1,5 +1,5 @@
 """
-A mail server that takes everything at once and keeps nothing, for ``bench/mail.py``.
+A mail server that takes everything at once and keeps nothing, for ``bench/email.py``.
 
     python bench/peers/mail_sink.py MAILS [CERTIFICATE KEY]
 

@@ -1,7 +1,7 @@
 """
 Mails a second: a connection for each mail, and connections that are kept.
 
-    python bench/mail.py [--mails 3000] [--rounds 3]
+    python bench/email.py [--mails 3000] [--rounds 3]
 
 Both ways by turns in one run, to a local server that takes everything at once
 (``peers/mail_sink.py``), in the clear and with STARTTLS and a login:
@@ -10,11 +10,12 @@ Both ways by turns in one run, to a local server that takes everything at once
   the first to the last that arrives.
 - **one loop**: the same coroutine as the API's own mails, ten at a time, without a queue.
 
-Each run checks that every mail arrived once, by its Message-ID. Not called ``email.py``,
-because that would hide the standard library's ``email`` from every program in this folder.
+Each run checks that every mail arrived once, by its Message-ID.
 """
 
 from __future__ import annotations
+
+from rig.running import PEERS, PYTHON
 
 import argparse
 import asyncio
@@ -41,7 +42,6 @@ from encola.submit import prepare_valid
 from encola.task import Options
 from encola.tasks.email import send_notification_email
 
-HERE = Path(__file__).parent
 BATCH = 500
 BODY = "Your order has been sent and will arrive within three days.\n" * 4
 GOAL = 300
@@ -52,7 +52,7 @@ class Sink:
 
     def __init__(self, mails: int, certificate: list[str]) -> None:
         arguments = [str(mails), *certificate]
-        program = [sys.executable, str(HERE / "peers" / "mail_sink.py"), *arguments]
+        program = [sys.executable, str(PEERS / "mail_sink.py"), *arguments]
         self.process = subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
         login, options = ("user:word@", "?verify=no") if certificate else ("", "?starttls=never")
         self.url = f"smtp://{login}127.0.0.1:{int(self.line())}{options}"
@@ -101,7 +101,7 @@ def by_queue(sink: Sink, way: Way, folder: Path) -> float:
             "ENCOLA_SMTP_IDLE_SECONDS": str(way.keep.seconds),
             "ENCOLA_SMTP_MAILS_PER_CONNECTION": str(way.keep.mails),
         }
-        command = [sys.executable, "-m", "encola", "worker"]
+        command = [*PYTHON, "-m", "encola", "worker"]
         worker = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
         try:
             return sink.rate()
