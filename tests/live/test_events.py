@@ -238,6 +238,45 @@ def test_a_store_that_comes_back_emptied_is_a_gap_for_all(bench: Bench, listen: 
     assert listener.ids()[5:] == stored(bench)
 
 
+def test_a_store_that_was_emptied_and_written_to_is_a_gap_as_well(
+    bench: Bench, api: Api, listen: Listen
+) -> None:
+    """Also for who was away meanwhile: new events do not make it the store that it was."""
+    listener = listen()
+    enqueue(bench, 5)
+    listener.wait_for(5)
+    away = listener.last_id
+    assert api.process is not None
+    api.process.send_signal(signal.SIGSTOP)
+    bench.client.client_kill_filter(_type="normal", skipme=True)
+    bench.client.flushall()
+    enqueue(bench, 2)
+    api.process.send_signal(signal.SIGCONT)
+    wait_until(lambda: "gap" in listener.names(), description="the gap is told", timeout=15)
+    enqueue(bench, 2)
+    listener.wait_for(7)
+    back = listen(f"/events?last_event_id={away}")
+    wait_until(lambda: "gap" in back.names(), description="who was away is told")
+
+    assert listener.ids()[5:] == stored(bench)[2:]
+    assert "task" not in back.names()
+
+
+def test_a_store_that_is_emptied_under_us_is_a_gap(bench: Bench, listen: Listen) -> None:
+    """No connection breaks, and the new ids are below the old ones: nothing would come any more."""
+    fields = {"t": "x", "y": "t", "s": "PENDING", "q": "encola", "u": "", "a": 0, "m": 1}
+    listener = listen()
+    bench.client.xadd("encola:events", fields, id="9999999999999-0")
+    listener.wait_for(1)
+    bench.client.flushall()
+    enqueue(bench, 2)
+    wait_until(lambda: "gap" in listener.names(), description="the gap is told", timeout=15)
+    enqueue(bench, 2)
+    listener.wait_for(3)
+
+    assert listener.ids()[1:] == stored(bench)[2:]
+
+
 def test_one_that_does_not_read_holds_up_nobody(bench: Bench, api: Api, listen: Listen) -> None:
     """It is cut off; the others hear everything meanwhile; back again, it misses nothing."""
     quick = listen()

@@ -198,11 +198,21 @@ def test_a_level_is_that_one_or_worse(api: Api, submit: Submit) -> None:
     assert {"warning", "error"} == {line["level"] for line in lines(api, task_id, "level=warning")}
 
 
-@pytest.mark.parametrize("query", ["level=loud", "limit=0", "limit=1001", "after=-1", "tail=x"])
+@pytest.mark.parametrize(
+    "query", ["level=loud", "limit=0", "limit=1001", "after=-1", f"after={2**53}", "tail=x"]
+)
 def test_what_cannot_be_meant_is_refused(api: Api, submit: Submit, query: str) -> None:
     task_id = submit("says", name="a", lines=1)
 
     assert 422 == httpx.get(f"{api.address}/tasks/{task_id}/logs?{query}").status_code
+    for given in ("x", "-1", str(2**53)):
+        answer = httpx.get(
+            f"{api.address}/tasks/{task_id}/logs/events", headers={"Last-Event-ID": given}
+        )
+        assert (422, ["header", "last-event-id"]) == (
+            answer.status_code,
+            answer.json()["errors"][0]["loc"],
+        )
     assert 404 == httpx.get(f"{api.address}/tasks/nobody/logs").status_code
     assert 404 == httpx.get(f"{api.address}/tasks/nobody/logs/events").status_code
 

@@ -141,6 +141,12 @@ class Fanout:
         """Whether everything visible after *position* is in memory."""
         return self._ring_from <= position
 
+    def knows(self, position: Order) -> bool:
+        """Whether *position* is that of an event in memory: it is not made up, nor of another store."""
+        at = bisect.bisect_left(self._ring, position, key=_order_of)
+        found = self._ring[at].order if at < len(self._ring) else self._ring_from
+        return position in (found, self._ring_from)
+
     def chunk(self, key: Any, position: Order, make: Callable[[list[Told]], Any]) -> Any:
         """What *make* makes of the visible events after *position*; made once for all with this *key*."""
         found = self._chunks.get((key, position))
@@ -153,38 +159,39 @@ class Fanout:
     # --- the reader -------------------------------------------------------------------
 
     async def _read_on(self) -> None:
-        was_away, pause = False, 0.1
+        is_away = must_look = False
+        pause = 0.1
         while True:
             try:
-                if was_away:
+                if must_look:
                     self._take_up(await self.stream.after(self._read, READ_COUNT))
                 waited = await self.stream.wait(self._read, self._logged, READ_COUNT, READ_WAIT_MS)
-                if len(waited.events) == READ_COUNT:
-                    # Far behind: the stream may have been shortened past us.
-                    was_away = True
-                    continue
             except EncolaError as error:
-                if not was_away:
+                if not is_away:
                     logger.warning("The events cannot be read at the moment: %s", error)
-                was_away = True
+                is_away = must_look = True
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 2.0)
-            else:
-                was_away, pause = False, 0.1
+                continue
+            is_away, pause = False, 0.1
+            # All that one read may give: the stream may have been shortened past us. Nothing: it may
+            # have been emptied, and begun anew with ids before ours.
+            must_look = len(waited.events) in (0, READ_COUNT)
+            if len(waited.events) < READ_COUNT:
                 self._add(waited.events)
-                self._logged = waited.logged
-                for task_id in waited.wrote & self.readers.keys():
-                    for read_on in list(self.readers[task_id]):
-                        read_on()
+            self._logged = waited.logged
+            for task_id in waited.wrote & self.readers.keys():
+                for read_on in list(self.readers[task_id]):
+                    read_on()
 
     def _take_up(self, read: Read) -> None:
-        """After an absence of the store: goes on, or says that something is missing."""
+        """Goes on where the store has all that came since, and else says that something is missing."""
         if read.is_complete:
             self._add(read.events)
             return
         logger.warning("Some events are no longer kept; who listens is told to load anew.")
         self.generation += 1
-        self._read = read.end
+        self._read, self._logged = read.end, START
         self._ring.clear()
         self._ring_bytes = 0
         self._ring_from = self.visible = self._read

@@ -28,6 +28,9 @@ from .subscription import QUIET_SECONDS, Subscription, Wanted
 router = APIRouter(prefix="/tasks", tags=["live"])
 
 Level = Annotated[str | None, Query(description="This one or worse: " + ", ".join(LEVELS))]
+#: More than any log has, and no more than the store or a script in a browser can count.
+LAST_LINE: Final = 2**53 - 1
+After = Annotated[int, Query(ge=0, le=LAST_LINE, description="Only lines after this one.")]
 AttemptNumber = Annotated[int | None, Query(ge=1)]
 #: Lines of one answer.
 MOST_LINES: Final = 1_000
@@ -56,16 +59,14 @@ async def follow_log(
     task_id: TaskId,
     attempt: AttemptNumber = None,
     level: Level = None,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: After = 0,
 ) -> Response:
     """The log of a task as it is written; `end` when the task has its outcome."""
     chosen = choose(attempt, level)
     logs = current_logs()
     if await logs.state(task_id) is None:
         raise TaskNotFound(task_id)
-    given = request.headers.get("last-event-id", "")
-    if given.isdecimal() and len(given) < 16:
-        after = int(given)
+    after = last_line(request, after)
     fanout = await current_fanout()
     wanted = Wanted(task_ids=frozenset({task_id}))
     subscription = Subscription(fanout, wanted, lambda told: b"told" if told else b"")
@@ -77,7 +78,7 @@ async def read_log(
     task_id: TaskId,
     attempt: AttemptNumber = None,
     level: Level = None,
-    after: Annotated[int, Query(ge=0, description="Only lines after this one.")] = 0,
+    after: After = 0,
     tail: Annotated[int | None, Query(ge=1, le=MOST_LINES)] = None,
     limit: Annotated[
         int | None, Query(ge=1, le=MOST_LINES, description="None: 500, or all of `tail`.")
@@ -136,6 +137,21 @@ async def blocks(
                 sent_at = clock()
             if await subscription.next() is None:
                 return
+
+
+def last_line(request: Request, after: int) -> int:
+    """
+    After which line a client goes on; the header, which a browser sends when it comes back, counts first.
+
+    Raises:
+        Problem: the header is not the number of a line.
+    """
+    given = request.headers.get("last-event-id")
+    if not given:
+        return after
+    if not (given.isascii() and given.isdecimal() and len(given) < 20 and int(given) <= LAST_LINE):
+        raise unfit(["header", "last-event-id"], "expected the number of a line")
+    return int(given)
 
 
 @contextmanager

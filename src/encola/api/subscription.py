@@ -140,7 +140,7 @@ class Subscription(Generic[C]):
             self._generation = fanout.generation
             return self._skip_to_the_end()
         while self.position < fanout.visible or not self._is_checked:
-            if fanout.covers(self.position) and self.position <= fanout.visible:
+            if self._is_in_memory():
                 chunk = fanout.chunk(self._key, self.position, self._make)
                 self.position = fanout.visible
             else:
@@ -150,13 +150,19 @@ class Subscription(Generic[C]):
                 told = [Told(event.order, event.encode(), event) for event in read.events]
                 chunk = self._make(told)
                 self.position = told[-1].order if told else max(self.position, fanout.visible)
-            # Only the stream itself knows whether an id beyond what was read is one of its own.
             self._is_checked = True
             if chunk:
                 return self._portion(chunk)
         if asyncio.get_running_loop().time() - self._told_at >= QUIET_SECONDS:
             return self._portion(None)
         return None
+
+    def _is_in_memory(self) -> bool:
+        fanout, position = self.fanout, self.position
+        if not self._is_checked and not fanout.knows(position):
+            # Only the stream itself can say whether a client's id is one of its own.
+            return False
+        return fanout.covers(position) and position <= fanout.visible
 
     def _make(self, told: list[Told]) -> Any:
         admitted = [each for each in told if self._wanted.admits(each.event)]

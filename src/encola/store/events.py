@@ -135,7 +135,9 @@ class EventStream:
     async def after(self, order: Order, count: int) -> Read:
         """Up to *count* events after *order*, and whether none is missing before them."""
         pipeline = self._client.pipeline(transaction=True)
-        pipeline.xrange(self._key, min=f"({write_order(order)}", max="+", count=count)
+        # With its own: an event that is still there has all that came after it behind it. One that is
+        # not was dropped, or is of a store that has lost it, whatever was written there since.
+        pipeline.xrange(self._key, min=write_order(order), max="+", count=count + 1)
         pipeline.xinfo_stream(self._key)
         with translated():
             entries, info = await pipeline.execute(raise_on_error=False)
@@ -146,7 +148,11 @@ class EventStream:
             if isinstance(reply, BaseException):
                 raise translate(reply) from reply
         found = [decode_event(*entry) for entry in entries]
-        return Read(found, _is_kept(order, info), _order(info["last-generated-id"]))
+        end = _order(info["last-generated-id"])
+        if found and found[0].order == order:
+            return Read(found[1:], is_complete=True, end=end)
+        is_whole = order == START and info["entries-added"] == info["length"]
+        return Read(found[:count], is_whole or order == end, end)
 
     async def wait(self, order: Order, logged: Order, count: int, wait_ms: int) -> Waited:
         """
@@ -198,17 +204,6 @@ def decode_event(entry_id: bytes, fields: dict[bytes, bytes]) -> Event:
         progress=fields.get(b"p", b""),
         error=fields[b"e"].decode() if b"e" in fields else None,
     )
-
-
-def _is_kept(order: Order, info: dict[str, Any]) -> bool:
-    """Whether every event after *order* is still there."""
-    if order > _order(info["last-generated-id"]):
-        # From another store, or from a time that this one has lost.
-        return False
-    if info["entries-added"] == info["length"]:
-        return True
-    first = info["first-entry"]
-    return order >= (_order(first[0]) if first else _order(info["last-generated-id"]))
 
 
 def _order(entry_id: bytes) -> Order:
