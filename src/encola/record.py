@@ -21,6 +21,8 @@ RECORD_VERSION: Final = 1
 MAX_ID_BYTES: Final = 255
 #: Most bytes of what an attempt says of its progress, as JSON: each word of it is an event too.
 MAX_PROGRESS_BYTES: Final = 2048
+#: Deepest nesting of an input, and of what is answered, arrays and objects counted.
+MAX_DEPTH: Final = 64
 
 
 class TaskState(StrEnum):

@@ -18,13 +18,10 @@ import orjson
 import uuid_utils
 
 from .errors import InvalidInput, TooLarge
-from .record import iso, to_ms
+from .record import MAX_DEPTH, iso, to_ms
 from .store import Message, NewTask
 from .store.message import USUAL_SOURCE
 from .task import Options, Seconds, TaskType
-
-#: Deepest nesting of an input, arrays and objects counted.
-MAX_DEPTH = 64
 
 
 def new_task_id() -> str:

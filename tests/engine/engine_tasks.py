@@ -184,6 +184,20 @@ def unserializable() -> Any:
     return object()
 
 
+@celery_app.task(bind=True)
+def gives_back(self: Any, value: Any) -> Any:
+    """As its progress too."""
+    self.update_state(state="LOOKING", meta={"current": value, "total": 2})
+    return value
+
+
+@celery_app.task(bind=True)
+def says_until(self: Any, said: Any, gate: str) -> None:
+    """Until the file *gate* is there."""
+    self.update_state(state="LOOKING", meta=said)
+    wait_for(gate)
+
+
 @celery_app.task(ignore_result=True)
 def quiet() -> str:
     return "nobody hears"

@@ -23,8 +23,8 @@ import orjson
 from starlette.requests import Request
 
 from ..errors import TooLarge
+from ..record import MAX_DEPTH
 from ..settings import get_settings
-from ..submit import MAX_DEPTH
 from .problems import Problem
 
 #: A backslash and what it escapes, which may be a quotation mark.

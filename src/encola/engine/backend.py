@@ -28,6 +28,7 @@ from ..record import FINISHED, MAX_PROGRESS_BYTES, TaskRecord, TaskState, iso
 from ..settings import get_settings
 from ..store import NewTask, Settled, decode_record, encode_body
 from ..store.message import Message
+from ..store.plain_json import read_plain
 from ..store.records import encode_error
 from .envelope import TOKEN_HEADER, type_of
 from .groups import GroupBackend
@@ -154,7 +155,8 @@ class Backend(SyncBackendMixin, GroupBackend):
             return result
         session = current_session()
         phase = "" if state == TaskState.PROCESSING else state
-        progress = self._encode_value(result)
+        # Each word of it is an event too, which is answered as it lies in the store.
+        progress = orjson.dumps(read_plain(self._encode_value(result)))
         if len(progress) > MAX_PROGRESS_BYTES:
             raise TooLarge("progress", len(progress), MAX_PROGRESS_BYTES)
         session.run(session.verbs.progress(task_id, token, progress, phase))
@@ -249,6 +251,8 @@ class Backend(SyncBackendMixin, GroupBackend):
         children = orjson.loads(stored[b"ch"]) if b"ch" in stored else []
         if state == states.SUCCESS and stored.get(b"r"):
             result = self.decode(take_from_file(stored[b"r"]).decode())
+        elif record.state is TaskState.PROCESSING and b"p" in stored:
+            result = self.decode(stored[b"p"].decode())
         return {
             "task_id": record.id,
             "status": state,

@@ -169,6 +169,14 @@ class AsynPool(CeleryAsynPool):
         self._mark_worker_as_available = self.loads.end
         self._result_handler.state_handlers[WORDS] = self._on_words
 
+    def apply_async(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().apply_async(*args, **kwargs)
+        except RecursionError:
+            # It was noted before it was seen to be nested too deep to be sent, and no end of it will come.
+            self._cache.popitem()
+            raise
+
     def on_soft_timeout(self, job: Any) -> None:
         self._aim(job)
         super().on_soft_timeout(job)

@@ -38,7 +38,7 @@ from ..store.durable import run_to_disk
 from ..store.scripts import decode_claim
 from ..store.shapes import Claimed, NextDelivery
 from .addressed import AddressedChannel
-from .envelope import delivery, new_task, token_of_running
+from .envelope import delivery, make_tag, new_task, token_of_running
 from .lease import Lease
 from .qos import QoS
 
@@ -243,15 +243,20 @@ class Channel(AddressedChannel):
             except (ValueError, TypeError, AttributeError) as error:
                 self._park(message, error)
             else:
-                self.connection._deliver(readable, message.queue)
+                self._deliver(message, readable)
         return True
+
+    def _deliver(self, message: Claimed, readable: dict[str, Any]) -> None:
+        try:
+            self.connection._deliver(readable, message.queue)
+        except RecursionError as error:
+            # Nested deeper than this process can read, or hand to a child. It would end every worker.
+            self._park(message, error)
 
     def _park(self, message: Claimed, error: Exception) -> None:
         """A stock producer can send anything; what is no message must not be claimed for ever."""
         logger.error("The message of %s cannot be read and is parked: %s", message.id, error)
-        self.run(self.verbs.confirm([(message.id, message.token, "unreadable")]))
-        if self.lease is not None:
-            self.lease.drop(message.id, message.token)
+        self.qos.end(make_tag(message.id, message.token), "unreadable")
 
     def _read_plain(self, **options: Any) -> bool:
         """Kombu's own reading of queues without tasks."""

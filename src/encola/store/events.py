@@ -19,6 +19,7 @@ from redis.exceptions import ResponseError
 from ..record import STATUS, TaskRecord, TaskState, from_ms, iso, to_ms
 from .callers import translate, translated
 from .keys import Keys
+from .plain_json import read_progress
 
 #: (milliseconds, number): what the server makes an id of.
 Order = tuple[int, int]
@@ -58,8 +59,10 @@ class Event:
             "attempt": self.attempt,
             "at": iso(from_ms(self.at_ms)),
         }
-        if self.progress:
+        if self.progress.startswith(b"{"):
             told["progress"] = orjson.Fragment(self.progress)
+        elif self.progress:
+            told["progress"] = read_progress(self.progress)
         if self.error:
             told["error"] = self.error
         return orjson.dumps(told)

@@ -9,10 +9,14 @@ A stock Celery producer's is the whole Kombu envelope, kept byte for byte.
 from __future__ import annotations
 
 import base64
+import json
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
+
+from ..record import MAX_DEPTH
+from .plain_json import read_plain
 
 #: How our own form begins: its first header is always the task's name.
 _OURS = b'{"task":'
@@ -61,7 +65,7 @@ class Message:
         }
         if any(wire.values()):
             line["wire"] = {k: v for k, v in wire.items() if v}
-        return orjson.dumps(line) + b"\n" + self.body.encode()
+        return _one_line(line) + b"\n" + self.body.encode()
 
     @classmethod
     def decode(cls, stored: bytes) -> Message:
@@ -81,7 +85,7 @@ class Message:
 
     @classmethod
     def _from_envelope(cls, stored: bytes) -> Message:
-        envelope = orjson.loads(stored)
+        envelope = read_plain(stored)
         if not isinstance(envelope, dict) or not isinstance(envelope.get("body"), str):
             raise ValueError("neither a message of ours nor a Kombu envelope")
         headers = dict(envelope.get("headers") or {})
@@ -112,8 +116,10 @@ class Message:
         if self.content_type != "application/json":
             return [], {}
         try:
-            raw = base64.b64decode(self.body) if self.body_encoding == "base64" else self.body
-            args, kwargs, *_ = orjson.loads(raw)
+            is_packed = self.body_encoding == "base64"
+            raw = base64.b64decode(self.body) if is_packed else self.body.encode()
+            # The arguments stand two levels down.
+            args, kwargs, *_ = read_plain(raw, MAX_DEPTH + 2)
             return list(args), dict(kwargs)
         except (ValueError, TypeError):
             return [], {}
@@ -123,6 +129,14 @@ class Message:
         """Our own part of the headers: user, source, labels and so on."""
         value = self.headers.get("encola")
         return value if isinstance(value, dict) else {}
+
+
+def _one_line(headers: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(headers)
+    except TypeError:
+        # Half a character, as in what Celery's clients show of the arguments; a number beyond 64 bits.
+        return orjson.dumps(read_plain(json.dumps(headers).encode()))
 
 
 def encode_body(args: list[Any] | tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> str:

@@ -20,6 +20,7 @@ from ..record import ACTIVE, RUNNING, TaskState, from_ms
 from .callers import translated
 from .coordinates import decode_coordinates
 from .keys import Keys
+from .plain_json import read_progress
 from .statistics import Minute, decode_minute
 
 #: Running tasks that are read; of more, the newest.
@@ -344,7 +345,6 @@ def _running(task_id: str, fields: Sequence[bytes | None], now_ms: int) -> Runni
     if x is None or since is None or TaskState((state or b"").decode()) not in RUNNING:
         return None  # it has ended since the index was read
     where = decode_coordinates(x)
-    reported = orjson.loads(progress) if progress else {}
     return RunningNow(
         task_id=task_id,
         type=where.type,
@@ -353,7 +353,7 @@ def _running(task_id: str, fields: Sequence[bytes | None], now_ms: int) -> Runni
         seconds=_ago(now_ms, since),
         attempt=int(attempt or 1),
         phase=(phase or b"").decode(),
-        progress=reported if isinstance(reported, dict) else {},
+        progress=(progress and read_progress(progress)) or {},
     )
 
 

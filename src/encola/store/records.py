@@ -32,6 +32,7 @@ from .events import START, Order, decode_event
 from .indexes import LAST_MS, Entry, Filter, Indexes, order_of
 from .keys import Keys
 from .message import USUAL_SOURCE, Message
+from .plain_json import read_plain, read_progress
 
 #: Records looked at for one page when several filters are given.
 SCAN_BOUND: Final = 5_000
@@ -86,7 +87,7 @@ def decode_record(task_id: str, stored: dict[bytes, bytes]) -> TaskRecord:
         attempts=attempts,
         retries=int(stored.get(b"rn", 0)),
         crashes=int(stored.get(b"c", 0)),
-        progress=_json(stored.get(b"p")),
+        progress=read_progress(stored[b"p"]) if b"p" in stored else None,
         phase=stored[b"ph"].decode() if b"ph" in stored else None,
         result=_json(stored.get(b"r")),
         error=_error(stored.get(b"e")),
@@ -120,7 +121,7 @@ def _time(value: bytes | None) -> Any:
 
 
 def _json(value: bytes | None) -> Any:
-    return None if value is None else orjson.loads(value)
+    return None if value is None else read_plain(value)
 
 
 def _error(value: bytes | None) -> TaskError | None:
