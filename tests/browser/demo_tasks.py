@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import time
+from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from encola import RetryPolicy, TaskContext, cron, every, task
 
@@ -82,3 +83,26 @@ def every_field(
     extra: dict[str, Any] | None = None,
 ) -> str:
     return f"{name}, {age}"
+
+
+class Address(BaseModel):
+    name: str
+    zip: str = Field(pattern=r"^\d{5}$")
+
+
+class Line(BaseModel):
+    sku: str
+    count: int = Field(1, ge=1, le=99)
+
+
+@task
+def ship(
+    name: str,
+    ship_to: Address,
+    lines: list[Line],
+    price: Decimal | None = None,
+    marks: list[int] = [],  # noqa: B006 - as above
+    colours: list[Literal["red", "green"]] = [],  # noqa: B006 - as above
+    bill_to: Address | None = None,
+) -> str:
+    return f"{len(lines)} lines to {ship_to.zip}"

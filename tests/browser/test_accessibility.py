@@ -44,6 +44,7 @@ def screens(service: Service) -> Iterator[dict[str, str]]:
         "running": f"/#/task/{running}",
         "failed": f"/#/task/{failed}",
         "new": "/#/new?type=every_field",
+        "boxes": "/#/new?type=ship",
         "queues": "/#/queues",
         "workers": "/#/workers",
         "schedules": "/#/schedules",

@@ -90,7 +90,10 @@ def test_only_paths_of_this_service_become_links(call: Call) -> None:
 def test_schemas_become_fields(call: Call) -> None:
     """What Pydantic writes of optional values, references and choices."""
     schema = {
-        "$defs": {"Size": {"enum": ["s", "l"], "type": "string"}},
+        "$defs": {
+            "Size": {"enum": ["s", "l"], "type": "string"},
+            "Box": {"type": "object", "title": "Box", "properties": {"name": {"type": "string"}}},
+        },
         "properties": {
             "size": {"$ref": "#/$defs/Size"},
             "born": {"anyOf": [{"type": "string", "format": "date"}, {"type": "null"}]},
@@ -100,18 +103,25 @@ def test_schemas_become_fields(call: Call) -> None:
             "body": {"type": "string"},
             "mixed": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
             "either": {"anyOf": [{"type": "object"}, {"type": "integer"}]},
+            "price": {"anyOf": [{"type": "number"}, {"type": "string"}, {"type": "null"}]},
+            "marks": {"type": "array", "items": {"type": "integer"}},
+            "sizes": {"type": "array", "items": {"$ref": "#/$defs/Size"}},
+            "box": {"anyOf": [{"$ref": "#/$defs/Box"}, {"type": "null"}]},
+            "boxes": {"type": "array", "items": {"$ref": "#/$defs/Box"}},
         },
         "required": ["size"],
     }
     kinds = call(
         "schema.js",
-        "(m, s) => m.fieldsOf(s).map(({name, schema, required}) => [name, m.kindOf(name, schema), required])",
+        "(m, s) => m.fieldsOf(s).map(({name, schema, required}) => [name, m.kindOf(name, schema, s), required])",
         schema,
     )
 
     assert [
         ["size", "choice", True], ["born", "date", False], ["parts", "list", False], ["deep", "json", False],
         ["file_path", "file", False], ["body", "long", False], ["mixed", "wordOrNumber", False], ["either", "json", False],
+        ["price", "decimal", False], ["marks", "list", False], ["sizes", "items", False], ["box", "object", False],
+        ["boxes", "items", False],
     ] == kinds  # fmt: skip
 
 

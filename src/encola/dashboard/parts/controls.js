@@ -4,23 +4,28 @@
  */
 import { h } from '../dom.js';
 import { t, tOr } from '../i18n.js';
-import { kindOf } from '../schema.js';
 import { fileControl } from './file-control.js';
 
-export class FieldProblem extends Error {}
-
-export function controlFor(name, schema, options) {
-  const kind = kindOf(name, schema);
-  return { kind, ...MAKERS[kind](schema, { ...options, name, hint: tOr(`placeholder.${options.type}.${name}`, '') }) };
+/** Why there is no value; without words where those stand at a field within. */
+export class FieldProblem extends Error {
+  /** @param {() => void} [focus] leads there */
+  constructor(sentence, focus) {
+    super(sentence);
+    this.focus = focus;
+  }
 }
 
-const INPUT_TYPES = { text: 'text', email: 'email', date: 'date', time: 'time', whole: 'number', number: 'number' };
+/** @returns {(schema, options: {id, name, type, path, required}) => {element, input, write: (value) => void, read: () => *}} */
+export const controlFor = (kind) => (schema, options) => MAKERS[kind](schema, { ...options, hint: tOr(`placeholder.${options.type}.${options.path}`, '') });
+
+const INPUT_TYPES = { text: 'text', email: 'email', date: 'date', time: 'time', whole: 'number', number: 'number', decimal: 'text' };
 
 function plain(kind, toValue, toText = String) {
   return (schema, { id, required, hint }) => {
     const input = h('input', {
       class: 'input', id, type: INPUT_TYPES[kind], required, placeholder: hint || null, autocomplete: 'off',
       min: schema.minimum, max: schema.maximum, maxlength: schema.maxLength, step: kind === 'whole' ? 1 : kind === 'number' ? 'any' : null,
+      inputmode: kind === 'decimal' ? 'decimal' : null,
     });
     return withText(input, schema, toValue, toText);
   };
@@ -59,9 +64,18 @@ function long(schema, { id, required, hint }) {
   return withText(input, schema, (text) => text);
 }
 
+/** As it was typed, so that no digit of an amount is lost on the way. */
+function toDecimal(text) {
+  toNumber(text);
+  return text;
+}
+
+const LINES = { integer: toWhole, number: toNumber };
+
 function list(schema, { id, required }) {
   const input = h('textarea', { class: 'input', id, rows: 3, required, placeholder: t('form.list') });
-  return withText(input, schema, (text) => text.split('\n').map((line) => line.trim()).filter(Boolean), (value) => value.join('\n'));
+  const toValue = LINES[schema.items.type] ?? String;
+  return withText(input, schema, (text) => text.split('\n').map((line) => line.trim()).filter(Boolean).map((line) => toValue(line)), (value) => value.join('\n'));
 }
 
 function json(schema, { id, required }) {
@@ -104,6 +118,7 @@ const MAKERS = {
   time: plain('time', (text) => text),
   whole: plain('whole', toWhole),
   number: plain('number', toNumber),
+  decimal: plain('decimal', toDecimal),
   switch: switchControl,
   file: (schema, options) => fileControl(plain('text', (text) => text)(schema, options)),
   datetime, long, list, json, choice,
