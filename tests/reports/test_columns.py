@@ -131,6 +131,11 @@ def test_numbers_are_written_as_the_language_has_it() -> None:
     assert ("0 ms", "320 ms", "4,2 s", "3,5 min", "2,0 h") == tuple(
         spanish.duration(ms).replace("\xa0", " ") for ms in (0, 320, 4200, 210_000, 7_200_000)
     )
+    moment = dt.datetime(2026, 11, 22, 9, 5, tzinfo=dt.UTC)
+    assert ("22 nov, 09:05", "22 Nov, 09:05") == (
+        spanish.short_moment(moment),
+        english.short_moment(moment),
+    )
     assert ("–", "33,3 %", "0,0 %") == tuple(
         spanish.percent(part, whole).replace("\xa0", " ")
         for part, whole in ((1, 0), (1, 3), (0, 5))

@@ -94,6 +94,7 @@ def test_the_service_report_counts_what_the_store_counted(store: Store, tmp_path
     assert re.search(r"card_expired alpha 2 .*<b>\$no\$</b> #panic\(\)", found)
     assert re.search("failed beta 1 ", found)
     assert "Pendientes 1 " in found
+    assert "Tareas terminadas cada minuto" in found
 
 
 def test_the_users_report_counts_each_users_tasks(store: Store, tmp_path: Path) -> None:
@@ -109,6 +110,7 @@ def test_the_users_report_counts_each_users_tasks(store: Store, tmp_path: Path) 
     detail = found.partition("User 7 ")[2]
     assert re.search(r"alpha 3 1 1 0 1 ", detail)
     assert 1 == len(re.findall("alpha Failed", detail.partition("Latest tasks")[2]))
+    assert "Tasks 7 Completed 2 Failed 3 Cancelled 1 Active 1" in detail.partition("Exact")[2]
 
 
 def test_an_empty_service_has_a_report_too(store: Store, tmp_path: Path) -> None:

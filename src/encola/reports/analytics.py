@@ -170,7 +170,7 @@ class _Page:
         for minute in work.minutes:
             for counts in minute.counts.values():
                 bars[timeline.index(minute.minute)].update(counts)
-        title = self.say("throughput", width=_width(timeline.width))
+        title = self.say("throughput", width=self.width(timeline.width))
         yield document.heading(title)
         yield document.columns_chart(
             [
@@ -280,6 +280,12 @@ class _Page:
         columns = [Column(self.say("figure"), share=1), Column(self.say("value"), "right")]
         yield document.table(columns, rows)
 
+    def width(self, minutes: int) -> str:
+        """What each bar stands for: minuto, 5 min, hora, 3 h."""
+        if minutes in (1, 60):
+            return self.say("minute" if minutes == 1 else "hour")
+        return f"{minutes}\u00a0min" if minutes < 60 else f"{minutes // 60}\u00a0h"
+
     def duration(self, ms: float | None) -> str:
         return "–" if ms is None else self.wording.duration(ms)
 
@@ -306,10 +312,6 @@ class _Page:
             for kind in ("r", "w")
             for share in _SHARES
         ]
-
-
-def _width(minutes: int) -> str:
-    return f"{minutes}\u00a0min" if minutes < 60 else f"{minutes // 60}\u00a0h"
 
 
 def _finished_in(minute: Minute) -> int:

@@ -101,15 +101,18 @@ def table(
 
 
 def breakable(text: str, longest: int) -> str:
-    """*text* with invisible places to break at in words of more than *longest* signs."""
+    """*text* with invisible places to break at: after a hyphen, and in words of more than *longest* signs."""
 
     def with_places(found: re.Match[str]) -> str:
         # After what parts a name, else anywhere.
         pieces = re.findall(rf"[^_./:@]{{1,{longest // 2}}}[_./:@]?|[_./:@]", found[0])
         return "\u200b".join(pieces)
 
-    # Never inside a composed sign; a hyphen is a place already.
-    return re.sub(rf"[^\s\u200b-\u200d\u0300-\u036f-]{{{longest + 1},}}", with_places, text)
+    # Typst breaks at no hyphen before a figure, and where it breaks at one a line in Spanish begins with
+    # another: what is called a-1 would stick out of its cell, and a-b be read as a--b.
+    hyphened = re.sub(r"(?<=\S)-(?=[^\s\u200b-\u200d\u0300-\u036f])", "-\u200b", text)
+    # Never inside a composed sign.
+    return re.sub(rf"[^\s\u200b-\u200d\u0300-\u036f-]{{{longest + 1},}}", with_places, hyphened)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,8 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "most_a_minute": ("Máximo en un minuto", "Most in a minute"),
     "p95_ran": ("Ejecución, p95", "Running time, p95"),
     "throughput": ("Tareas terminadas cada {width}", "Tasks finished every {width}"),
+    "minute": ("minuto", "minute"),
+    "hour": ("hora", "hour"),
     "by_type": ("Por tipo de tarea", "By task type"),
     "other_types": ("Otros tipos", "Other types"),
     "times": ("Tiempos", "Times"),

@@ -235,6 +235,8 @@ class _Page:
             [self.say("tasks"), str(total.tasks)],
             [self.say("state_SUCCESS"), str(total.succeeded)],
             [self.say("state_FAILURE"), str(total.failed)],
+            [self.say("state_REVOKED"), str(total.cancelled)],
+            [self.say("active"), str(total.active)],
         ]
         columns = [Column(self.say("figure"), share=1), Column(self.say("value"), "right")]
         yield document.table(columns, rows)

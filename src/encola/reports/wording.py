@@ -94,7 +94,7 @@ class Wording:
 
     def short_moment(self, moment: dt.datetime, *, with_time: bool = True) -> str:
         """22 nov, 09:00; in UTC"""
-        day = format_skeleton("MMMd", moment.date(), locale=self.language)
+        day = format_date(moment.date(), format="d MMM", locale=self.language)
         return f"{day}, {moment:%H:%M}" if with_time else str(day)
 
     def month(self, day: dt.date) -> str:
