@@ -14,6 +14,7 @@ An end without a last word is a crash, unless it says that there was no more mem
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import select
@@ -28,8 +29,11 @@ from typing import IO, Any, Final
 
 import orjson
 
+from .disk import DiskFull
 from .embedded.guard import die_with_parent
 from .errors import PermanentFailure
+
+logger = logging.getLogger(__name__)
 
 #: In what a process says that could get no more memory.
 OUT_OF_MEMORY: Final = (
@@ -172,11 +176,19 @@ def _what_happened(said: Mapping[str, Any], code: int, last_words: str) -> Excep
         failed, message = said["failed"]
         return ApartOutOfMemory() if failed == "memory" else ApartFailed(failed, message)
     words = last_words.lower()
-    # Nobody but the kernel sends KILL here, and that for want of memory.
-    if code == -signal.SIGKILL or any(sign in words for sign in OUT_OF_MEMORY):
+    if any(sign in words for sign in OUT_OF_MEMORY):
         return ApartOutOfMemory()
-    ended = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-    return ApartLost(f"ended {ended}: {last_words[-2000:].strip()}")
+    logger.error("A process apart ended with %d: %s", code, last_words[-2000:].strip())
+    return ApartLost(f"ended {how_it_ended(code)}.")
+
+
+def how_it_ended(code: int) -> str:
+    """A process's end in words. *code*: below 0 the signal that ended it, as :mod:`subprocess` has it."""
+    if code >= 0:
+        return f"with exit code {code}"
+    # Its own limit ends it otherwise: the machine as a whole has no memory left, or somebody ended it.
+    why = ", as the system does where memory runs out" if code == -signal.SIGKILL else ""
+    return f"by signal {signal.Signals(-code).name}{why}"
 
 
 # --- the other side ---------------------------------------------------------------
@@ -197,7 +209,7 @@ def serve(work: Callable[[dict[str, Any], Tell], Mapping[str, Any]]) -> None:
     weighing.start()
     try:
         _say(pipe, {"done": work(told["job"], tell)})
-    except PermanentFailure as error:
+    except (PermanentFailure, DiskFull) as error:
         _say(pipe, {"failed": [error.error_code, str(error)]})
     except MemoryError:
         _say(pipe, {"failed": ["memory", ""]})

@@ -2,8 +2,8 @@
 Old files of the data folder: which there are, and taking them away.
 
 Only what lies in the folders of :data:`KINDS` is looked at, each reached from the data folder
-step by step and never through a link: a folder that is a link is left out and told, a
-file that is one stays. A file counts as old by the time at which it was last written.
+step by step and never through a link: one of these that is a link is left out and told, a
+folder or a file in them that is one stays. A file counts as old by the time at which it was last written.
 What begins with a dot is still being written, or was when its writer died: it must be a day old at least.
 """
 

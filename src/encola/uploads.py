@@ -8,10 +8,8 @@ sender's, in plain letters.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import heapq
-import os
 import re
 import time
 from collections.abc import Iterator
@@ -21,20 +19,13 @@ from typing import BinaryIO, Final
 
 import uuid_utils
 
-from .errors import EncolaError, TooLarge
+from .disk import check_room, telling_of_a_full_disk
+from .errors import TooLarge
 from .files import DataFile, data_uri, list_data, writing_data
 from .tables.names import UPLOADS, plain_name
 
 #: Characters of the sender's name that are kept.
 NAME_LENGTH: Final = 150
-#: Bytes of the disk that an upload leaves free (64 MiB): Valkey writes there too.
-LEFT_FREE: Final = 2**26
-
-
-class DiskFull(EncolaError):
-    """The disk of the data folder is full."""
-
-    code = "disk_full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +63,7 @@ class Receiving:
         if self._size > self._most:
             raise TooLarge("file", self._size, self._most)
         self._digest.update(data)
-        _check_free(os.fstatvfs(self._file.fileno()), len(data))
+        check_room(self._file.fileno(), len(data))
         with telling_of_a_full_disk():
             self._file.write(data)
 
@@ -99,34 +90,6 @@ def receiving(data_dir: Path, name: str, most: int) -> Iterator[Receiving]:
     uri = data_uri(UPLOADS, f"{number}-{plain_name(own, NAME_LENGTH)}")
     with telling_of_a_full_disk(), writing_data(data_dir, uri) as file:
         yield Receiving(file, uri, own, most)
-
-
-def check_room(data_dir: Path, size: int) -> None:
-    """
-    Raises:
-        DiskFull: a file of *size* bytes has no room.
-    """
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _check_free(os.statvfs(data_dir), size)
-
-
-def _check_free(disk: os.statvfs_result, size: int) -> None:
-    if disk.f_bavail * disk.f_frsize < size + LEFT_FREE:
-        raise DiskFull
-
-
-@contextlib.contextmanager
-def telling_of_a_full_disk() -> Iterator[None]:
-    """
-    Raises:
-        DiskFull: in place of what the system calls it.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull from None
-        raise
 
 
 def list_uploads(

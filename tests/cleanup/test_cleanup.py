@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -329,6 +330,21 @@ def test_a_plan_that_cannot_be_read_is_made_anew(here: None, data: Path) -> None
     write_data(data, data_uri("cleanup", f"{name}.json"), b'{"before_ms": 1, "fil')
 
     assert 1 == clean_up("t", 7, lambda *_: None, dry_run=False)["deleted_count"]
+
+
+def test_a_full_disk_is_cleaned_up_without_a_plan(
+    here: None, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no room to write it down before something is removed."""
+    lay(data, "uploads/a.csv")
+
+    def write_data(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("encola.cleaning.write_data", write_data)
+    told = clean_up("t", 7, lambda *_: None, dry_run=False)
+
+    assert (1, ["uploads/a.csv"]) == (told["deleted_count"], told["items"])
 
 
 def test_names_that_are_no_utf8_are_removed_and_can_be_told(here: None, data: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from desk import MIB, Desk
 
+from encola.disk import DiskFull
 from encola.reports.failures import RendererLost, ReportFailed
 from encola.reports.rendering import render
 from support import wait_until
@@ -153,6 +154,7 @@ def test_a_report_that_takes_too_long_is_a_clear_failure(desk: Desk) -> None:
     ("does", "words"),
     [
         ("import os; os.kill(os.getpid(), 11)", "by signal SIGSEGV"),
+        ("import os; os.kill(os.getpid(), 9)", "by signal SIGKILL, as the system does"),
         ("raise SystemExit(3)", "with exit code 3"),
         ("1 / 0", "with exit code 1"),
         ("pass", "with exit code 0"),
@@ -168,13 +170,24 @@ def test_a_child_that_ends_without_a_word_may_be_tried_again(
     assert [] == left_over(desk)
 
 
-def test_a_child_that_the_kernel_killed_had_too_much_memory(desk: Desk) -> None:
-    with pytest.raises(ReportFailed) as raised:
-        desk.render(
-            desk.job(7), command=[sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
-        )
+def test_a_full_disk_is_told_as_such_and_may_be_emptied(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.dataset(7, SALE)
+    # Python reads this in every process that it starts.
+    (tmp_path / "sitecustomize.py").write_text("""
+from encola.reports import drawing
 
-    assert "report_memory" == raised.value.error_code
+def draw(*_):
+    raise OSError(28, "No space left on device")
+
+drawing.draw = draw
+""")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    with pytest.raises(DiskFull):
+        desk.render(desk.job(7))
+    assert [] == left_over(desk)
 
 
 def test_an_older_report_stays_until_the_new_one_is_whole(desk: Desk) -> None:

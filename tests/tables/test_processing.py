@@ -15,10 +15,12 @@ from tabling import Folder, Make, rows_of
 
 import encola.tables.processing as processing
 from encola.apart import Unwanted
+from encola.disk import DiskFull
 from encola.tables.failures import ReaderLost
 from encola.tables.names import dataset_uri, stem_of, user_folder
 from encola.tables.processing import HowFar, process
 from encola.tables.rejected import escape
+from encola.tasks.files import process_large_file
 from support import wait_until
 
 TABLE = b"id,producto\n1,Silla\n2,Mesa\n3\n4,Flor\n"
@@ -104,20 +106,69 @@ def test_work_that_is_not_wanted_any_more_is_stopped_and_leaves_nothing(folder: 
     assert ([], []) == (folder.results(), readers())
 
 
-def test_a_reading_process_that_is_killed_is_told_apart_from_a_bad_file(folder: Folder) -> None:
-    """SIGSEGV stands for a fault in a library: another attempt may do better."""
+@pytest.mark.parametrize(
+    ("sent", "ended"),
+    [
+        (signal.SIGSEGV, "ended by signal SIGSEGV."),
+        (signal.SIGKILL, "ended by signal SIGKILL, as the system does where memory runs out."),
+    ],
+)
+def test_a_reading_process_that_is_killed_is_told_apart_from_a_bad_file(
+    folder: Folder, sent: signal.Signals, ended: str
+) -> None:
+    """A fault in a library, or a machine without memory: another attempt may do better."""
     uri = folder.upload("v.csv", large())
     killer = threading.Thread(
         target=lambda: (
             wait_until(readers, description="it reads", timeout=30),
-            [os.kill(pid, signal.SIGSEGV) for pid in readers()],
+            [os.kill(pid, sent) for pid in readers()],
         )
     )
     killer.start()
-    with pytest.raises(ReaderLost, match="by signal SIGSEGV"):
+    with pytest.raises(ReaderLost) as raised:
         folder.process(uri)
     killer.join()
+    assert f"The process that reads the file {ended}" == str(raised.value)
     assert [] == folder.results()
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        # The store needs what is left.
+        "disk.LEFT_FREE = 2**62",
+        # What Polars says where there is none left at all.
+        (
+            "polars.LazyFrame.sink_parquet = fail(polars.exceptions.ComputeError("
+            "'parquet: underlying IO error: No space left on device (os error 28)'))"
+        ),
+        "rejected.RejectedFile.add = fail(OSError(28, 'No space left on device'))",
+    ],
+    ids=["little left", "Polars", "rejected rows"],
+)
+def test_a_full_disk_is_told_as_such_and_may_be_emptied(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    uri = folder.upload("v.csv", TABLE)
+    # Python reads this in every process that it starts.
+    (tmp_path / "sitecustomize.py").write_text(f"""
+import polars
+from encola import disk
+from encola.tables import rejected
+
+def fail(error):
+    def failing(*_, **__):
+        raise error
+    return failing
+
+{trouble}
+""")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    with pytest.raises(DiskFull, match=r"^The disk of the data folder is full\.$") as raised:
+        folder.process(uri)
+    assert [] == folder.results()
+    assert process_large_file.retry.admits(raised.value)
 
 
 def test_memory_is_capped(make_folder: Make) -> None:

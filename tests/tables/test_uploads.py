@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+import encola.disk as disk
 import encola.uploads as uploads
 from encola.api import app
 from encola.api.download import Download
@@ -292,11 +293,11 @@ def test_a_disk_without_room_is_told_before_and_meanwhile(
         assert [] == kept(data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(uploads, "LEFT_FREE", 2**62)
+        patch.setattr(disk, "LEFT_FREE", 2**62)
         refused()
     with monkeypatch.context() as patch:
         # As if others had filled it since the upload began.
-        patch.setattr(uploads, "LEFT_FREE", 2**62)
+        patch.setattr(disk, "LEFT_FREE", 2**62)
         patch.setattr("encola.api.files.check_room", lambda *_: None)
         refused()
     with monkeypatch.context() as patch:

@@ -13,13 +13,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..client import current_loop_client
+from ..disk import check_room
 from ..errors import NothingRuns, StoreError, TooLarge
 from ..files import DataFile, FileUnavailable, data_uri, open_data, remove_data
 from ..installation import share_folder
 from ..record import iso
 from ..settings import get_settings
 from ..tables.names import DATASETS, REJECTED, UPLOAD_ID, UPLOADS
-from ..uploads import Upload, check_room, list_uploads, receiving
+from ..uploads import Upload, list_uploads, receiving
 from .answers import answer, problems
 from .deps import aside
 from .download import Download

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..disk import DiskFull
 from ..errors import (
     EncolaError,
     InvalidInput,
@@ -37,7 +38,6 @@ from ..errors import (
 from ..installation import FolderElsewhere
 from ..reports.shelf import ReportNotFound
 from ..task import public_error
-from ..uploads import DiskFull
 from .language import choose_language, say
 
 logger = logging.getLogger(__name__)

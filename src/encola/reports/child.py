@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from ..disk import DiskFull, telling_of_a_full_disk
 from ..embedded.guard import die_with_parent
 from ..embedded.runfile import resolve_redis_url
 from ..errors import NothingRuns, StoreError
@@ -44,9 +45,10 @@ def main(pipe: int, job: dict[str, Any]) -> None:
     limit(job)
     try:
         check_installed()
-        make(pipe, job)
+        with telling_of_a_full_disk():
+            make(pipe, job)
         say(pipe, {"done": True})
-    except ReportFailed as error:
+    except (ReportFailed, DiskFull) as error:
         say(pipe, {"failed": [error.error_code, str(error)]})
     except (StoreError, NothingRuns) as error:
         say(pipe, {"failed": ["store_unavailable", str(error)]})

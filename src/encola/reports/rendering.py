@@ -30,7 +30,8 @@ from typing import Any, BinaryIO, Final
 
 import orjson
 
-from ..apart import OUT_OF_MEMORY
+from ..apart import OUT_OF_MEMORY, how_it_ended
+from ..disk import DiskFull, telling_of_a_full_disk
 from ..errors import StoreUnavailable
 from ..files import writing_data
 from .failures import RendererLost, ReportFailed
@@ -80,10 +81,10 @@ def render(job: Job, uri: str, progress: Progress, command: Sequence[str] = COMM
 
     Raises:
         ReportFailed: another attempt would fail alike.
-        RendererLost, StoreUnavailable, OSError: another may do better.
+        RendererLost, StoreUnavailable, DiskFull, OSError: another may do better.
     """
     started = time.monotonic()
-    with writing_data(Path(job.data_dir), uri) as file:
+    with telling_of_a_full_disk(), writing_data(Path(job.data_dir), uri) as file:
         with _scratch(Path(job.data_dir)) as scratch:
             _run(job, file, scratch, progress, command)
         size = os.fstat(file.fileno()).st_size
@@ -179,24 +180,20 @@ def _failure(job: Job, outcome: dict[str, Any], code: int, peak: int, last_words
     text = last_words.lower()
     if code == -signal.SIGXCPU:
         return _too_long(job)
-    # Nobody but the kernel sends KILL here, and that for want of memory. And not every library
-    # looks whether it was given the memory that it asked for: some just fall over.
+    # Not every library looks whether it was given the memory that it asked for: some just fall over.
     fell_over = code in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS)
-    if (
-        code == -signal.SIGKILL
-        or (fell_over and peak > job.memory * _MUCH)
-        or any(sign in text for sign in OUT_OF_MEMORY)
-    ):
+    if (fell_over and peak > job.memory * _MUCH) or any(sign in text for sign in OUT_OF_MEMORY):
         return _too_large(job)
     logger.error("The process that draws reports ended with %s: %s", code, last_words[-2000:])
-    ended = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-    return RendererLost(f"The process that draws the report ended {ended}.")
+    return RendererLost(f"The process that draws the report ended {how_it_ended(code)}.")
 
 
 def _told_failure(job: Job, outcome: dict[str, Any]) -> Exception:
     code, message = outcome["failed"]
     if code == "report_memory":
         return _too_large(job)
+    if code == DiskFull.code:
+        return DiskFull()
     return StoreUnavailable(message) if code == "store_unavailable" else ReportFailed(message, code)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ..apart import Tell, serve, throttled
+from ..disk import check_room, telling_of_a_full_disk
 from ..extras import install, lacking
 from .failures import FileFailed
 
@@ -27,7 +28,7 @@ def work(job: dict[str, Any], tell: Tell) -> Mapping[str, Any]:
             ``language`` of the reasons.
 
     Raises:
-        FileFailed
+        FileFailed, DiskFull
     """
     if missing := lacking("files"):
         raise FileFailed(
@@ -40,9 +41,11 @@ def work(job: dict[str, Any], tell: Tell) -> Mapping[str, Any]:
     tell_now = throttled(tell, TELL_SECONDS)
 
     def how_far(read: int, records: int, rejected: int) -> None:
+        check_room(job["out"])
         tell_now({"read": read, "records": records, "rejected": rejected})
 
     with (
+        telling_of_a_full_disk(),
         io.FileIO(job["source"]) as source,
         os.fdopen(job["out"], "w+b") as out,
         os.fdopen(job["rejected"], "w+b") as rejected,

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
 from ..apart import ApartFailed, ApartLost, ApartOutOfMemory, run_apart
+from ..disk import DiskFull, telling_of_a_full_disk
 from ..files import opened_folder, parts_of, remove_data, writing_data
 from ..settings import Settings
 from .failures import FileFailed, ReaderLost
@@ -78,7 +79,7 @@ def process(
 
     Raises:
         FileFailed: another attempt would end alike.
-        ReaderLost, OSError: another may do better.
+        ReaderLost, DiskFull, OSError: another may do better.
         Unwanted: *is_wanted* said no.
     """
     started = time.monotonic()
@@ -91,6 +92,7 @@ def process(
         for uri in (dataset, rejects):
             _remove_leftovers(settings, uri)
         with (
+            telling_of_a_full_disk(),
             writing_data(settings.data_dir, rejects) as aside,
             writing_data(settings.data_dir, dataset) as out,
         ):
@@ -133,6 +135,8 @@ def _read(
             is_wanted=is_wanted,
         )
     except ApartFailed as failed:
+        if failed.code == DiskFull.code:
+            raise DiskFull from None
         raise FileFailed(str(failed), failed.code) from None  # type: ignore[arg-type]  # one of ours
     except ApartOutOfMemory:
         raise FileFailed(

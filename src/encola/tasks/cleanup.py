@@ -7,6 +7,7 @@ What is old and how it is removed is :mod:`encola.cleaning`; this module says wh
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import hashlib
 import logging
@@ -19,6 +20,7 @@ from typing_extensions import TypedDict
 
 from ..cleaning import RECORDS, Cleaned, Cleaner, Plan, Progress, drop_plan, read_plan, write_plan
 from ..client import current_client
+from ..disk import DiskFull, telling_of_a_full_disk
 from ..errors import StoreError
 from ..old_files import KINDS
 from ..record import from_ms, iso
@@ -123,7 +125,9 @@ def clean_up(task_id: str, days: float | None, progress: Progress, *, dry_run: b
     earlier = read_plan(data_dir, name)
     plan = earlier or cleaner.plan(wanted)
     if earlier is None:
-        write_plan(data_dir, name, plan)
+        # A full disk is what this mends. Without a plan an attempt after it counts only what it finds.
+        with contextlib.suppress(DiskFull), telling_of_a_full_disk():
+            write_plan(data_dir, name, plan)
     cleaned = cleaner.carry_out(plan, progress, is_resumed=earlier is not None)
     drop_plan(data_dir, name)
     told = _told(task_id, wanted, plan, cleaned, is_trial=False)

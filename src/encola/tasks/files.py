@@ -17,6 +17,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from ..apart import Unwanted
+from ..disk import DiskFull
 from ..errors import StoreError
 from ..record import iso
 from ..reports.names import MAX_USER_ID
@@ -89,7 +90,7 @@ class ProcessedFile(TypedDict):
     name="file",
     wire_name="encola.tasks.process_large_file",
     queue="files",
-    retry=RetryPolicy(retry_on=(ReaderLost, StoreError, OSError)),
+    retry=RetryPolicy(retry_on=(ReaderLost, DiskFull, StoreError, OSError)),
 )
 def process_large_file(context: TaskContext, file_path: FilePath, user_id: UserId) -> ProcessedFile:
     """Reads a table of any size (CSV, TSV; also gzip, zstd), profiles it and keeps its rows as Parquet."""
@@ -143,7 +144,7 @@ async def process_file_task(file_path: str, user_id: int | str) -> dict[str, Any
         )
     except Exception as error:
         code = str(getattr(error, "error_code", "failed"))
-        if not isinstance(error, (FileFailed, Unwanted)):
+        if not isinstance(error, (FileFailed, DiskFull, Unwanted)):
             logger.exception("A file could not be processed.")
         failed = {"error": str(error) or type(error).__name__, "failed_at": _now()}
         return {"status": "failed", **about, **failed, "error_code": code}

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from ..disk import DiskFull
 from ..errors import StoreError
 from ..files import data_uri
 from ..record import iso
@@ -50,7 +51,7 @@ class Report(TypedDict):
     name="report",
     wire_name="encola.tasks.generate_report",
     queue="reports",
-    retry=RetryPolicy(retry_on=(RendererLost, StoreError, OSError)),
+    retry=RetryPolicy(retry_on=(RendererLost, DiskFull, StoreError, OSError)),
 )
 def generate_report(
     context: TaskContext,
