@@ -167,5 +167,50 @@ def test_a_heartbeat_longer_than_a_third_of_the_lease_is_refused() -> None:
         load_settings(lease_seconds=9.0, heartbeat_seconds=4.0)
 
     assert caught.value.problems == [
-        "ENCOLA_HEARTBEAT_SECONDS=4 is too long for ENCOLA_LEASE_SECONDS=9: at most a third of it"
+        "ENCOLA_HEARTBEAT_SECONDS=4.0: too long for ENCOLA_LEASE_SECONDS=9: expected at most a third of it"
     ]
+
+
+def test_a_lease_too_short_for_the_heartbeat_is_told_with_the_other_mistakes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What two settings say together is looked at where a third is wrong, too."""
+    monkeypatch.setenv("ENCOLA_LEASE_SECONDS", "6")
+    monkeypatch.setenv("ENCOLA_PORT", "x")
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+
+    assert caught.value.problems == [
+        "ENCOLA_PORT=x: Input should be a valid integer, unable to parse string as an integer",
+        "ENCOLA_HEARTBEAT_SECONDS=5.0: too long for ENCOLA_LEASE_SECONDS=6: expected at most a third of it",
+    ]
+
+
+@pytest.mark.parametrize("value", ["abc", "-5", "0", "nan", "inf", ""])
+def test_a_limit_that_is_no_time_is_refused_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("ENCOLA_TASK_TIME_LIMIT", value)
+    monkeypatch.setenv("ENCOLA_MAX_TASKS_PER_CHILD", "2.5")
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+
+    assert caught.value.problems == [
+        f"ENCOLA_TASK_TIME_LIMIT={value}: expected a number above 0, or none",
+        "ENCOLA_MAX_TASKS_PER_CHILD=2.5: expected a whole number above 0, or none",
+    ]
+
+
+def test_a_limit_is_a_number_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENCOLA_TASK_TIME_LIMIT", "0.5")
+    monkeypatch.setenv("ENCOLA_TASK_SOFT_TIME_LIMIT", "None")
+    monkeypatch.setenv("ENCOLA_MAX_TASKS_PER_CHILD", "10")
+    settings = load_settings()
+
+    assert (0.5, "none", 10) == (
+        settings.task_time_limit,
+        settings.task_soft_time_limit,
+        settings.max_tasks_per_child,
+    )

@@ -8,13 +8,22 @@ connection or a file; ``run.json`` is read by :mod:`encola.embedded.runfile`.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import math
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .errors import SettingsError
@@ -24,6 +33,29 @@ from .schedule import LEAST_GRACE, MOST_GRACE
 from .timing import Cron, zone
 
 CommaList = Annotated[tuple[str, ...], NoDecode]
+
+
+def _number_or_none(value: object) -> object:
+    """One sentence for both, and not one for each."""
+    if isinstance(value, str):
+        word = value.strip().lower()
+        if word == "none":
+            return word
+        with contextlib.suppress(ValueError):
+            value = float(word)
+    if not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise ValueError("expected a number above 0, or none")
+    return value
+
+
+def _whole_or_none(value: object) -> object:
+    found = _number_or_none(value)
+    if isinstance(found, float) and not found.is_integer():
+        raise ValueError("expected a whole number above 0, or none")
+    return found
+
+
+Limit = Annotated[float | Literal["none"], BeforeValidator(_number_or_none)]
 
 #: Names of this machine for itself.
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -65,7 +97,7 @@ class Settings(BaseSettings):
 
     lease_seconds: float = Field(30.0, ge=1.0, le=3600)
     """How long a worker that has stopped renewing keeps its tasks."""
-    heartbeat_seconds: float = Field(5.0, gt=0, le=600)
+    heartbeat_seconds: float = Field(5.0, gt=0, le=600, validate_default=True)
     """How often a worker renews; at most a third of the lease."""
     durability: Literal["process", "disk"] = "process"
     """What an accepted task survives: a killed server process, or a machine without power."""
@@ -113,15 +145,15 @@ class Settings(BaseSettings):
     smtp_mails_per_connection: int = Field(100, ge=1, le=10_000)
     """A kept connection is replaced after so many mails."""
 
-    task_time_limit: float | Literal["none"] = 30 * 60
+    task_time_limit: Limit = 30 * 60
     """Hard limit of a task's run, in seconds; ``none``: no limit."""
-    task_soft_time_limit: float | Literal["none"] = 25 * 60
+    task_soft_time_limit: Limit = 25 * 60
     """Soft limit: the task gets an exception and may tidy up; ``none``: no limit."""
     task_max_retries: int = Field(3, ge=0, le=100)
     """Retries of a task type that declares none of its own."""
     task_first_delay: float = Field(60.0, gt=0, le=86400)
     """First delay before a retry is at most this; it doubles from there."""
-    max_tasks_per_child: int | Literal["none"] = 1000
+    max_tasks_per_child: Annotated[int | Literal["none"], BeforeValidator(_whole_or_none)] = 1000
     """A worker child is replaced after so many tasks; ``none``: never."""
 
     timezone: str = "UTC"
@@ -221,14 +253,16 @@ class Settings(BaseSettings):
             )
         return value
 
-    @model_validator(mode="after")
-    def _heartbeat_fits_lease(self) -> Settings:
-        if self.heartbeat_seconds > self.lease_seconds / 3:
+    @field_validator("heartbeat_seconds")
+    @classmethod
+    def _fits_lease(cls, value: float, info: ValidationInfo) -> float:
+        # Not among the values where it is wrong itself, which is told then.
+        lease = info.data.get("lease_seconds")
+        if lease is not None and value > lease / 3:
             raise ValueError(
-                f"ENCOLA_HEARTBEAT_SECONDS={self.heartbeat_seconds:g} is too long for "
-                f"ENCOLA_LEASE_SECONDS={self.lease_seconds:g}: at most a third of it"
+                f"too long for ENCOLA_LEASE_SECONDS={lease:g}: expected at most a third of it"
             )
-        return self
+        return value
 
     @property
     def lease_ms(self) -> int:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from encola.cli.exits import CommandError, exit_code_of, exit_code_of_problem, e
 from encola.cli.fields import parse
 from encola.embedded import runfile
 from encola.embedded.data_folder import CannotStart
+from encola.embedded.ports import free_port
 from encola.embedded.runfile import RunFile
 from support import wait_until
 from terminal import Terminal
@@ -230,6 +233,32 @@ def test_where_nothing_runs_the_exit_code_is_4(run: Run, arguments: tuple[str, .
 
     assert (done.returncode, done.stdout) == (4, "")
     assert done.stderr == "Nothing runs in ./.encola. Start `encola up`, or set REDIS_URL.\n"
+
+
+def test_an_api_without_a_server_is_stopped_without_a_traceback(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """It has served 503 until then."""
+    port = str(free_port("127.0.0.1"))
+    with subprocess.Popen(
+        [sys.executable, "-m", "encola", "api", "--port", port],
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+
+        def answers() -> bool:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", int(port)), 1):
+                return True
+            return False
+
+        wait_until(answers, description="it listens")
+        process.terminate()
+        _, err = process.communicate(timeout=20)
+
+    assert "Nothing runs in ./.encola." in err
+    assert "Traceback" not in err
 
 
 def test_an_api_that_does_not_answer_is_exit_code_4(run: Run) -> None:

@@ -15,6 +15,7 @@ from contextlib import suppress
 
 import pytest
 
+from encola.record import TaskState
 from harness import Bench, check, until
 from support import wait_until
 
@@ -76,6 +77,27 @@ def test_killed_workers_lose_nothing(bench: Bench) -> None:
 
     assert bench.ledger.cut() >= CUT
     assert [] == check(bench)
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGQUIT], [signal.SIGTERM, signal.SIGQUIT]])
+def test_a_worker_that_is_told_to_stop_at_once_gives_back_what_it_runs(
+    bench: Bench, signals: list[signal.Signals]
+) -> None:
+    """Not a crash: however often it is stopped so, no task is parked, and none waits for the end of its lease."""
+    worker = bench.worker().wait_ready()
+    (task_id,) = bench.send("work", 30)
+    wait_until(lambda: bench.ledger.started(), description="it runs")
+    for each in signals:
+        worker.process.send_signal(each)
+    worker.process.wait(20)
+    record = bench.record(task_id)
+
+    assert record is not None
+    assert (TaskState.PENDING, 0, ["released"]) == (
+        record.state,
+        record.crashes,
+        [attempt.outcome for attempt in record.attempts],
+    )
 
 
 def test_a_worker_stopped_beyond_its_lease_is_fenced(bench: Bench) -> None:

@@ -570,6 +570,21 @@ def test_a_child_that_never_gets_ready_stops_the_whole(
     assert not _is_running(int(pid_file.read_text()))
 
 
+def test_a_child_that_finds_a_setting_wrong_stops_the_whole_at_once(tmp_path: Path) -> None:
+    """Another start would find it wrong again."""
+    starts = tmp_path / "starts"
+    code = "import sys; open(sys.argv[1], 'a').write('start\\n'); sys.exit(2)"
+
+    with pytest.raises(CannotStart) as caught:
+        asyncio.run(Supervisor([[Child("worker", _script(code, str(starts)), _never)]]).run())
+
+    assert (2, "worker cannot start: a setting is wrong. Its lines above say which.") == (
+        caught.value.exit_code,
+        str(caught.value),
+    )
+    assert ["start"] == _lines(starts)
+
+
 def _has_content(path: Path) -> children.Ready:
     async def ready() -> bool:
         return bool(_lines(path))
@@ -652,6 +667,29 @@ def test_what_a_dead_child_leaves_behind_is_killed_before_its_next_start(
         lambda: not any(_is_running(int(pid)) for pid in _lines(ledger)),
         description="what both left behind is gone",
     )
+
+
+def test_a_child_whose_time_is_over_hears_of_it_before_it_is_killed(tmp_path: Path) -> None:
+    """The worker gives back what it runs."""
+    ledger = tmp_path / "ledger"
+    code = """
+        import signal, sys, time
+        note = lambda what: open(sys.argv[1], "a").write(f"{what}\\n")
+        def leave(*_):
+            note("told")
+            sys.exit(0)
+        signal.signal(signal.SIGTERM, lambda *_: note("asked"))
+        signal.signal(signal.SIGQUIT, leave)
+        note("starts")
+        while True:
+            time.sleep(300)
+    """
+    argv = _script(code, str(ledger))
+    child = Child("worker", argv, _yes, stop_timeout=0.3, last_call=signal.SIGQUIT)
+
+    _supervise([[child]], lambda: _lines(ledger), description="it has started")
+
+    assert ["starts", "asked", "told"] == _lines(ledger)
 
 
 def test_lines_of_a_child_are_handed_on(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from typing import Annotated
 
@@ -46,13 +47,15 @@ def _serve(settings: Settings) -> None:
     from encola.api.fanout import Fanout
     from encola.api.server import Connection
     from encola.embedded.ports import check_port_free
+    from encola.errors import NothingRuns
     from encola.loops import of_this_loop
 
     class Server(uvicorn.Server):
         """Ends the open event streams first: they would hold up every stop."""
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            of_this_loop(Fanout).end_all()
+            with contextlib.suppress(NothingRuns):  # then nobody listens
+                of_this_loop(Fanout).end_all()
             await super().shutdown(sockets)
 
     check_port_free(settings.host, settings.port, "ENCOLA_PORT")

@@ -37,6 +37,10 @@ LONGEST_DELAY = 30.0
 HEALTHY_AFTER = 60.0
 """Seconds after which a child that lived so long has its delay reset."""
 STARTS_BEFORE_GIVING_UP = 5
+WRONG_SETTING = 2
+"""Exit code of a command of ours that another start would not help."""
+LAST_CALL_SECONDS = 5.0
+"""From the last call to SIGKILL."""
 PROBE_EVERY = 0.1
 LOCK_WAIT = 15.0
 """Seconds to wait for the lock of a child that an earlier supervisor left behind."""
@@ -61,6 +65,8 @@ class Child:
     """Seconds from SIGTERM to SIGKILL."""
     patient: bool = False
     """True: hastening does not shorten ``stop_timeout``, because the child is writing to disk."""
+    last_call: signal.Signals | None = None
+    """What it gets when its time to stop is over, a few seconds before SIGKILL; None: nothing."""
     death_signal: signal.Signals = signal.SIGKILL
     """What it gets when the supervisor is killed."""
     on_line: Callable[[str], None] | None = None
@@ -190,6 +196,10 @@ class Keeper:
                 process.terminate()
             hastened = () if self.child.patient else (self._hasten.wait(),)
             await self._first_of(exited, *hastened, within=self.child.stop_timeout)
+        if not exited.done() and self.child.last_call:
+            with suppress(ProcessLookupError):
+                process.send_signal(self.child.last_call)
+            await self._first_of(exited, within=LAST_CALL_SECONDS)
         kill_session(process.pid)
         await exited
         if self._reader:
@@ -199,6 +209,11 @@ class Keeper:
     async def _back_off(self, code: int, lived: float) -> None:
         child = self.child
         if not self._was_ready:
+            if code == WRONG_SETTING:
+                raise CannotStart(
+                    f"{child.name} cannot start: a setting is wrong. Its lines above say which.",
+                    exit_code=WRONG_SETTING,
+                )
             self._early_deaths += 1
             if self._early_deaths >= STARTS_BEFORE_GIVING_UP:
                 raise CannotStart(

@@ -168,6 +168,9 @@ def _worker_child(settings: Settings, port: int, env: dict[str, str]) -> Child:
         ready,
         env=env,
         stop_timeout=settings.grace_seconds,
+        # It stops at once then, and gives back what it runs. Killed, it would have been lost: its tasks
+        # would wait for the end of its lease, and the third time be taken for such as kill their worker.
+        last_call=signal.SIGQUIT,
     )
 
 

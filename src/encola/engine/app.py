@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from celery.signals import import_modules, setup_logging
 from click.core import ParameterSource
 from kombu import Exchange, Queue
 
-from ..embedded.runfile import resolve_redis_url
+from ..embedded.runfile import resolve_redis_url, shown
 from ..errors import EncolaError, NothingRuns, SettingsError
 from ..logs import configure_logging
 from ..settings import Settings, get_settings
@@ -50,6 +51,10 @@ class EncolaCelery(Celery):
     task_cls = Task
     control_cls = "encola.engine.control:Control"
 
+    @cached_property
+    def Worker(self) -> Any:  # noqa: N802 - Celery's name
+        return self.subclass_with_self("encola.engine.controller:Worker")
+
     def _task_from_fun(self, fun: Any, *args: Any, base: Any = None, **options: Any) -> Any:
         base = as_encola_task(base or self.Task)
         return super()._task_from_fun(fun, *args, base=base, **options)
@@ -61,7 +66,7 @@ class EncolaCelery(Celery):
 
     def _connection(self, url: str | None, **kwargs: Any) -> Any:
         if url == NOWHERE:
-            raise NothingRuns(str(get_settings().data_dir))
+            raise NothingRuns(shown(get_settings().data_dir))
         return super()._connection(url, **kwargs)
 
 
