@@ -162,6 +162,25 @@ def test_pause_keeps_the_page_still_and_resume_catches_up(opened: Open, service:
     assert sorted(ids) == sorted(ends)
 
 
+def test_a_store_that_is_away_is_no_calm(opened: Open, service: Service) -> None:
+    """The line stands and nothing comes: the badge does not say "live"; when it is back all is loaded."""
+    page = listening(opened, "/#/new?type=charge")
+    away = {"code": "store_unavailable", "detail": "The store did not answer."}
+    page.route("**/tasks?*", lambda route: route.fulfill(status=503, json=away))
+    page.route("**/ready", lambda route: route.fulfill(status=503, json={}))
+    page.evaluate("location.hash = '#/tasks'")
+    expect(page.get_by_text("El almacén no responde.")).to_be_visible()
+    expect(page.locator(".live-word")).to_have_text("Reconectando")
+    expect(page.locator(".live-age")).to_contain_text("datos de hace")
+
+    page.unroute("**/tasks?*")
+    service.submit("charge", {"order_id": 1, "cents": 1})
+    page.unroute("**/ready")
+    expect(page.locator("tr.row").first).to_be_visible()
+    expect(page.locator(".live-word")).to_have_text("En vivo")
+    assert 1 == page.evaluate("reloads")
+
+
 def test_a_hidden_tab_rests(opened: Open, service: Service) -> None:
     """It holds no connection while nobody looks, and catches up when somebody does."""
     page = opened("/#/tasks?user_id=hidden")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Browser, expect
 from service import Service
@@ -38,6 +40,16 @@ def test_both_languages_say_everything(opened: Open) -> None:
     )
 
     assert [] == missing
+
+
+@pytest.mark.parametrize(
+    ("locale", "day"), [("en-GB", r"\d+ [A-Z][a-z]+,"), ("en-US", r"[A-Z][a-z]+ \d+,")]
+)
+def test_dates_are_the_reader_s_own(opened: Open, locale: str, day: str) -> None:
+    """29 Nov in London, Nov 29 in New York."""
+    page = opened("/#/schedules", locale=locale)
+
+    expect(page.locator(".schedule-times time").nth(3)).to_have_text(re.compile(day))
 
 
 def test_the_theme_goes_round_and_is_remembered(opened: Open) -> None:
@@ -117,15 +129,27 @@ def test_the_first_tab_skips_to_the_content(opened: Open) -> None:
     expect(page.locator("#main")).to_be_focused()
 
 
-def test_a_service_that_does_not_answer_is_said_so(opened: Open, service: Service) -> None:
-    """The list says what is wrong and offers another try, which then works."""
+@pytest.mark.parametrize(
+    "screen", ["tasks", "queues", "workers", "schedules", "files", "reports", "mailbox"]
+)
+def test_a_service_that_does_not_answer_is_said_so(
+    opened: Open, service: Service, screen: str
+) -> None:
+    """The screen says what is wrong and offers another try, which then works."""
     page = opened("/#/new?type=charge")
-    page.route("**/tasks?*", lambda route: route.abort())
-    page.evaluate("location.hash = '#/tasks'")
+    # From here on no line comes up, after which a screen tries again by itself.
+    expect(page.locator(".live")).to_have_attribute("data-live", "live")
+    route = re.compile(rf"/{screen}(\?|$)")
+    page.route(route, lambda route: route.abort())
+    page.evaluate(f"location.hash = '#/{screen}'")
     expect(page.get_by_text("Error al comunicarse con el servidor")).to_be_visible()
-    page.unroute("**/tasks?*")
-    page.get_by_role("button", name="Volver a intentar").click()
-    expect(page.locator("tr.row").first).to_be_visible()
+    page.unroute(route)
+    with page.expect_response(route) as answer:
+        page.get_by_role("button", name="Volver a intentar").click()
+
+    assert answer.value.ok
+    expect(page.get_by_text("Error al comunicarse con el servidor")).to_have_count(0)
+    expect(page.locator(".situation-loading")).to_have_count(0)
 
 
 def test_a_service_that_has_done_nothing_shows_how_to_begin(browser: Browser, opened: Open) -> None:

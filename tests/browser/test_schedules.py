@@ -52,5 +52,5 @@ def test_times_say_whose_clock_they_are_by(opened: Open) -> None:
 
     page = opened("/#/schedules", timezone_id="Europe/Madrid")
     card = page.locator(".queue", has_text="north")
-    expect(card.locator(".schedule-times li").first).to_contain_text("9:00:00")
+    expect(card.locator(".schedule-times li").first).to_contain_text("09:00")
     expect(card.locator(".schedule-times")).not_to_contain_text("en Europe/Madrid")

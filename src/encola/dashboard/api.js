@@ -1,5 +1,6 @@
 /** The HTTP API as functions. What goes wrong is an ApiError with the problem's stable code. */
 import { language, t, tOr } from './i18n.js';
+import { missStore } from './live.js';
 
 export class ApiError extends Error {
   /** @param {{status: number, code: string, detail: string, errors?: Array}} problem */
@@ -48,6 +49,7 @@ async function call(method, url, body, options = {}) {
 }
 
 function problem({ status }, answer) {
+  if (answer?.code === 'store_unavailable') missStore();
   return new ApiError({ status, code: answer?.code ?? 'unknown', detail: typeof answer?.detail === 'string' ? answer.detail : '', errors: answer?.errors });
 }
 

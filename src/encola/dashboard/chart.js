@@ -5,7 +5,7 @@
  * dashed and a bar pale, and said to be so.
  */
 import { h, refill, setAttribute, setText } from './dom.js';
-import { t } from './i18n.js';
+import { locale, t } from './i18n.js';
 
 const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const probe = document.body.appendChild(h('i', { hidden: true }));
@@ -14,7 +14,7 @@ const colour = (name) => {
   probe.style.color = `var(${name})`;
   return getComputedStyle(probe).color;
 };
-const TIME = new Intl.DateTimeFormat(document.documentElement.lang, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+const TIME = new Intl.DateTimeFormat(locale(), { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 const HEIGHT = 128;
 
 /**

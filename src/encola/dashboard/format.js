@@ -1,7 +1,7 @@
 /** Numbers, times and sizes in the reader's language, by Intl; one formatter each, as making one is slow. */
-import { language, t } from './i18n.js';
+import { locale, t } from './i18n.js';
 
-const tag = language();
+const tag = locale();
 const whole = new Intl.NumberFormat(tag, { maximumFractionDigits: 0 });
 const decimal = new Intl.NumberFormat(tag, { maximumFractionDigits: 1 });
 const compact = new Intl.NumberFormat(tag, { notation: 'compact', maximumFractionDigits: 1 });
@@ -10,6 +10,10 @@ const clockTime = new Intl.DateTimeFormat(tag, { hour: '2-digit', minute: '2-dig
 const dayTime = new Intl.DateTimeFormat(tag, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
 const fullTime = new Intl.DateTimeFormat(tag, { dateStyle: 'long', timeStyle: 'long', hourCycle: 'h23' });
 const ago = new Intl.RelativeTimeFormat(tag, { numeric: 'always', style: 'short' });
+const now = new Intl.RelativeTimeFormat(tag, { numeric: 'auto' }).format(0, 'second');
+const minute = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' };
+const clockMinute = new Intl.DateTimeFormat(tag, minute);
+const dayMinute = new Intl.DateTimeFormat(tag, { day: 'numeric', month: 'short', ...minute });
 
 export const number = (value) => whole.format(value);
 export const short = (value) => (value < 10_000 ? whole.format(value) : compact.format(value));
@@ -18,16 +22,22 @@ export const percent = (part) => share.format(part);
 export const full = (moment) => fullTime.format(new Date(moment));
 
 /** Today only the time, else with the day. */
-export function when(moment) {
+export const when = (moment) => said(new Date(moment), clockTime, dayTime);
+
+/** The same of what is planned: with seconds only where it is planned by the second. */
+export function planned(moment) {
   const date = new Date(moment);
-  return date.toDateString() === new Date().toDateString() ? clockTime.format(date) : dayTime.format(date);
+  return date.getSeconds() ? when(moment) : said(date, clockMinute, dayMinute);
 }
+
+const said = (date, today, another) => (date.toDateString() === new Date().toDateString() ? today : another).format(date);
 
 const STEPS = [[60, 'second', 1], [3600, 'minute', 60], [86_400, 'hour', 3600], [Infinity, 'day', 86_400]];
 
-/** "3 min ago", "in 2 h". */
+/** "now", "3 min ago", "in 2 h". */
 export function relative(moment) {
   const seconds = (new Date(moment).getTime() - Date.now()) / 1000;
+  if (Math.abs(seconds) < 1) return now;
   const [, unit, size] = STEPS.find(([limit]) => Math.abs(seconds) < limit);
   return ago.format(Math.trunc(seconds / size), unit);
 }

@@ -19,6 +19,17 @@ export function language() {
   return current;
 }
 
+/** The reader's own kind of it for dates and numbers: 29 Nov in London, Nov 29 in New York. */
+export function locale() {
+  const own = (navigator.languages ?? []).find((tag) => tag.toLowerCase().split(/[-_]/)[0] === current);
+  try {
+    return Intl.getCanonicalLocales(own ?? current)[0];
+  } catch {
+    // Some browsers name what their system is set to, which need be no language: `en-US@posix`.
+    return current;
+  }
+}
+
 /** The page is made anew: every sentence changes, and the address holds the whole view. */
 export function setLanguage(wanted) {
   remember('language', wanted);

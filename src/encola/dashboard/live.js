@@ -6,6 +6,8 @@
  * 2. Lost, or silent for longer than the heartbeats allow: "reconnecting", with growing pauses.
  * 3. The tab is hidden, or somebody pressed pause: "paused", and no connection is held.
  * 4. What was missed is no longer kept (`gap`): listeners are told to load anew.
+ * 5. A call found the store away: the line may stand, but nothing can come over it. "reconnecting" until the
+ *    service is ready again; then listeners load anew.
  */
 import { readEvents } from './events.js';
 
@@ -16,6 +18,8 @@ const PAUSES_MS = [500, 1000, 2000, 4000, 8000];
 const HIDDEN_MS = 20_000;
 /** After a longer rest loading anew is less than all that happened meanwhile. */
 const LONG_REST_MS = 60_000;
+/** Between two questions whether the store is back. */
+const ASK_MS = 2000;
 
 const listeners = { events: new Set(), reload: new Set(), status: new Set() };
 let status = 'connecting';
@@ -29,6 +33,7 @@ let frame = 0;
 let hiding = 0;
 let restedAt = 0;
 let needed = () => false;
+let awaySince = null;
 
 /** While *wanted* says so, a hidden tab keeps its line: somebody waits to be told of something. */
 export function keepWhile(wanted) {
@@ -44,10 +49,22 @@ export function listen(what, run) {
   return () => listeners[what].delete(run);
 }
 
-export const liveStatus = () => status;
+export const liveStatus = () => (awaySince !== null && status === 'live' ? 'reconnecting' : status);
 
-/** Milliseconds since the service was last heard. */
-export const dataAge = () => (status === 'live' ? 0 : Date.now() - heardAt);
+/** Milliseconds since the service was last heard, or since its store was found away. */
+export const dataAge = () => (liveStatus() === 'live' ? 0 : Date.now() - (status === 'live' ? awaySince : heardAt));
+
+/** Told by whoever got no answer because the store is away. */
+export async function missStore() {
+  if (awaySince !== null) return;
+  awaySince = Date.now();
+  tell();
+  do await new Promise((resolve) => setTimeout(resolve, ASK_MS));
+  while (!(await fetch('/ready').then(({ ok }) => ok, () => false)));
+  awaySince = null;
+  tell();
+  reload();
+}
 
 export function startLive() {
   document.addEventListener('visibilitychange', hiddenOrShown);
@@ -124,7 +141,7 @@ function take({ id, name, data }) {
     // What was loaded before this moment may be older than where the stream begins.
     lastId = id;
     buffer = [];
-    listeners.reload.forEach((run) => run());
+    reload();
     return;
   }
   if (name !== 'task' || (lastId && !isAfter(id, lastId))) return;
@@ -151,5 +168,13 @@ export function isAfter(id, other) {
 function become(next) {
   if (status === next) return;
   status = next;
-  listeners.status.forEach((run) => run(next));
+  tell();
+}
+
+function tell() {
+  listeners.status.forEach((run) => run(liveStatus()));
+}
+
+function reload() {
+  listeners.reload.forEach((run) => run());
 }

@@ -46,6 +46,8 @@ export const en = {
   'chart.waits': 'Times',
   'chart.waits.big': '95% wait less than {span}',
 
+  'charts.label': 'Charts',
+
   'choice.report.language.en': 'English',
   'choice.report.language.es': 'Spanish',
   'choice.report.report_type.analytics': 'Analytics',
@@ -414,6 +416,7 @@ export const en = {
   'task.timeline': 'Timeline',
   'task.title': 'Task',
   'task.traceback': 'Traceback',
+  'task.unknown': 'It was never accepted, or is no longer kept.',
 
   'tasks.fresh': { one: '{number} new', other: '{number} new' },
   'tasks.further': 'Search further back',
@@ -465,7 +468,7 @@ export const en = {
   'worker.overdue': 'overdue',
   'worker.pid': 'Process',
   'worker.queues': 'Queues',
-  'worker.since': 'Up since',
+  'worker.since': 'Started',
 
   'workers.none': 'There are no workers',
   'workers.noneText': 'Tasks are accepted, and wait. Start one:',

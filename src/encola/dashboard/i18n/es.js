@@ -46,6 +46,8 @@ export const es = {
   'chart.waits': 'Tiempos',
   'chart.waits.big': 'el 95 % espera menos de {span}',
 
+  'charts.label': 'Gráficos',
+
   'choice.report.language.en': 'Inglés',
   'choice.report.language.es': 'Español',
   'choice.report.report_type.analytics': 'Analytics',
@@ -414,6 +416,7 @@ export const es = {
   'task.timeline': 'Cronología',
   'task.title': 'Tarea',
   'task.traceback': 'Traza del error',
+  'task.unknown': 'Nunca se aceptó, o ya no se guarda.',
 
   'tasks.fresh': { one: '{number} nueva', other: '{number} nuevas' },
   'tasks.further': 'Buscar más atrás',
@@ -465,7 +468,7 @@ export const es = {
   'worker.overdue': 'vencido',
   'worker.pid': 'Proceso',
   'worker.queues': 'Colas',
-  'worker.since': 'En marcha desde',
+  'worker.since': 'Arrancó',
 
   'workers.none': 'No hay workers',
   'workers.noneText': 'Las tareas se aceptan y esperan. Arranca uno:',

@@ -2,7 +2,7 @@
 import { chart } from '../chart.js';
 import { h, setAttribute, setText } from '../dom.js';
 import { duration, number, short } from '../format.js';
-import { t } from '../i18n.js';
+import { locale, t } from '../i18n.js';
 
 /** Between two marks of an axis, in milliseconds: such as are said in one unit. */
 const SPANS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 30_000, ...[1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1440, 2880, 7200].map((minutes) => minutes * 60_000)];
@@ -30,12 +30,12 @@ const CHARTS = [
   },
 ];
 
-const perMinute = (count, minutes) => (count / minutes < 10 ? Math.round((count / minutes) * 10) / 10 : Math.round(count / minutes)).toLocaleString(document.documentElement.lang);
+const perMinute = (count, minutes) => (count / minutes < 10 ? Math.round((count / minutes) * 10) / 10 : Math.round(count / minutes)).toLocaleString(locale());
 
 export function charts() {
   const all = CHARTS.map(make);
   return {
-    element: h('div', { class: 'charts' }, all.map((each) => each.element)),
+    element: h('div', { class: 'charts', tabindex: '0', role: 'group', 'aria-label': t('charts.label') }, all.map((each) => each.element)),
     update: (stats) => all.forEach((each) => each.update(stats)),
     leave: () => all.forEach((each) => each.leave()),
   };

@@ -3,13 +3,13 @@ import { address, taskPath } from '../api.js';
 import { h, setAttribute, setText } from '../dom.js';
 import { readEvents } from '../events.js';
 import { number } from '../format.js';
-import { t } from '../i18n.js';
+import { locale, t } from '../i18n.js';
 
 /** Lines shown; older ones are with the API. */
 const MOST = 2000;
 const PAUSE_MS = 2000;
 const LEVELS = ['debug', 'info', 'warning', 'error', 'critical'];
-const CLOCK = new Intl.DateTimeFormat(document.documentElement.lang, { hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3, hourCycle: 'h23' });
+const CLOCK = new Intl.DateTimeFormat(locale(), { hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3, hourCycle: 'h23' });
 
 export function taskLog(id) {
   const lines = h('ol', { class: 'log', tabindex: '0', role: 'group', 'aria-label': t('log.title') });

@@ -1,6 +1,6 @@
 /** A time that says how long ago it was, and on the pointer the whole of it. Brought up to date by one clock. */
 import { h, setAttribute, setText } from '../dom.js';
-import { full, relative, when } from '../format.js';
+import { full, planned, relative, when } from '../format.js';
 
 const shown = new Set();
 
@@ -19,7 +19,10 @@ document.addEventListener('pointerover', ({ target }) => {
   if (time) setAttribute(element, 'title', full(time));
 });
 
-/** @param {string} [kind] `relative` (how long ago) or `clock` */
+/** Kind -> how it is said. */
+const SAY = { relative, clock: when, planned };
+
+/** @param {string} [kind] `relative` (how long ago), `clock`, or `planned` */
 export function moment(time, kind = 'relative') {
   const element = h('time', { data: { kind } });
   tell(element);
@@ -37,5 +40,5 @@ export function updateMoment(element, time) {
 
 function tell(element) {
   const time = element.getAttribute('datetime');
-  setText(element, time ? (element.dataset.kind === 'clock' ? when(time) : relative(time)) : '—');
+  setText(element, time ? SAY[element.dataset.kind](time) : '—');
 }

@@ -4,13 +4,14 @@ import { h, refill, setText } from '../dom.js';
 import { t } from '../i18n.js';
 import { listen, liveStatus } from '../live.js';
 import { paced } from '../pace.js';
+import { link } from '../router.js';
 import { moved } from '../tasklist.js';
 import { isFinished } from '../states.js';
 import { typeName } from '../types.js';
 import { copyButton } from '../copy.js';
 import { badge } from './badge.js';
 import { progressBar } from './progress.js';
-import { failed, loading } from './situations.js';
+import { empty, failed, loading } from './situations.js';
 import { taskLog } from './log.js';
 import { taskButtons } from './task-buttons.js';
 import { errorSection, factsSection, inputSection, resultSection } from './task-sections.js';
@@ -64,7 +65,7 @@ export function taskDetail(id, changed = () => {}) {
       changed(task);
       show();
     } catch (error) {
-      if (!task) refill(element, failed(error, error.code === 'task_not_found' ? null : load));
+      if (!task) refill(element, error.code === 'task_not_found' ? unknown(error, id) : failed(error, load));
     }
   }
 
@@ -98,3 +99,5 @@ export function taskDetail(id, changed = () => {}) {
     },
   };
 }
+
+const unknown = (error, id) => empty({ title: error.sentence, text: t('task.unknown'), symbol: 'search' }, h('code', { class: 'code-tag', text: id }), h('a', { class: 'button', href: link('tasks'), text: t('home.all') }));

@@ -38,7 +38,8 @@ export function taskPanel(changed) {
         h('div', { class: 'side-panel-head' }, h('a', { class: 'button small quiet', href: link('task', {}, id) }, icon('open'), h('span', { text: t('panel.page') })), closing),
         detail.element,
       );
-      closing.focus({ preventScroll: true });
+      // A view that was sent opens without anybody having pressed anything: then the focus stays at the beginning of the page.
+      if (before !== document.body) closing.focus({ preventScroll: true });
     },
   };
 }

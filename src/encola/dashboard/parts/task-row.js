@@ -42,7 +42,7 @@ export function taskRow(task, selection) {
     h('td', { class: 'cell-queue' }, parts.queue),
     h('td', { class: 'cell-user' }, parts.user),
     h('td', { class: 'cell-time' }, parts.time),
-    h('td', { class: 'cell-span' }, parts.span, parts.meter),
+    h('td', { class: 'cell-span' }, parts.meter, parts.span),
   );
   element.addEventListener('click', (event) => {
     if (!event.target.closest('a, input, button, label') && !getSelection().toString()) change({ task: id });

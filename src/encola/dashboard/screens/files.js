@@ -89,10 +89,14 @@ function fileLine(file, changed) {
     icon('files'),
     h('span', { class: 'line-name', text: file.name }),
     h('span', { class: 'line-note' }, bytes(file.size), ' · ', moment(file.created_at)),
-    h('a', { class: 'button small', href: processLink(file.file_path) }, icon('play'), h('span', { text: t('files.process') })),
-    path && h('button', { class: 'button small', type: 'button', on: { click: () => previewFile(file, path) } }, icon('search'), h('span', { text: t('reports.preview') })),
-    path && h('a', { class: 'button small', href: path, download: true }, icon('download'), h('span', { text: t('task.download') })),
-    path && h('button', { class: 'icon-button', type: 'button', 'aria-label': t('files.remove'), title: t('files.remove'), on: { click: remove } }, icon('trash')),
+    h(
+      'span',
+      { class: 'line-tools' },
+      h('a', { class: 'button small', href: processLink(file.file_path) }, icon('play'), h('span', { text: t('files.process') })),
+      path && h('button', { class: 'button small', type: 'button', on: { click: () => previewFile(file, path) } }, icon('search'), h('span', { text: t('reports.preview') })),
+      path && h('a', { class: 'icon-button', href: path, download: true, 'aria-label': t('task.download'), title: t('task.download') }, icon('download')),
+      path && h('button', { class: 'icon-button', type: 'button', 'aria-label': t('files.remove'), title: t('files.remove'), on: { click: remove } }, icon('trash')),
+    ),
   );
   return { element, update() {} };
 }

@@ -1,6 +1,7 @@
 /** What the service has sent while no mail server is configured: a list, and one mail beside it. */
 import { get } from '../api.js';
 import { h, refill, setAttribute } from '../dom.js';
+import { icon } from '../icons.js';
 import { t } from '../i18n.js';
 import { keyed } from '../keyed.js';
 import { listen } from '../live.js';
@@ -21,7 +22,7 @@ export function mailbox() {
 
   const show = () => {
     if (!items.length) {
-      refill(body, empty({ title: t('mail.none'), text: t('mail.noneText'), symbol: 'mailbox' }));
+      refill(body, empty({ title: t('mail.none'), text: t('mail.noneText'), symbol: 'mailbox' }, h('a', { class: 'button primary', href: link('new', { type: 'email' }) }, icon('new'), h('span', { text: t('type.email') }))));
       return;
     }
     if (!list.isConnected) refill(body, list, h('div', { class: 'list-foot' }, more));
@@ -37,7 +38,7 @@ export function mailbox() {
       if (cursor || !next) next = page.next_cursor;
       show();
     } catch (error) {
-      if (!items.length) refill(body, failed(error, load));
+      if (!items.length) refill(body, failed(error, () => load()));
     }
   }
   const soon = paced(() => load(), 1000);

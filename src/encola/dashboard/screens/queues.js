@@ -75,7 +75,7 @@ function typeLine({ name }, load) {
   const state = pausedMark();
   const pause = pauseButton((action) => post(`/tasks/types/${encodeURIComponent(name)}/${action}`), load);
   const queue = h('span', { class: 'line-note' });
-  const element = h('li', { class: 'line' }, h('a', { class: 'line-name', href: link('tasks', { type: name }), text: typeName(name) }), queue, state.element, hasForm({ name }) && h('a', { class: 'button small quiet', href: link('new', { type: name }) }, icon('new'), h('span', { text: t('nav.new') })), pause.element);
+  const element = h('li', { class: 'line' }, h('a', { class: 'line-name', href: link('tasks', { type: name }), text: typeName(name) }), queue, state.element, h('span', { class: 'line-tools' }, hasForm({ name }) && h('a', { class: 'button small quiet', href: link('new', { type: name }) }, icon('new'), h('span', { text: t('nav.new') })), pause.element));
   return {
     element,
     update(type) {

@@ -71,10 +71,14 @@ function reportLine(report, changed) {
     icon('reports'),
     h('span', { class: 'line-name' }, kind, h('span', { class: 'line-note', text: ` · ${t('fact.user')} ${report.user_id}` })),
     h('span', { class: 'line-note' }, bytes(report.size), ' · ', moment(report.created_at)),
-    h('a', { class: 'button small quiet', href: link('task', {}, report.task_id), text: t('task.title') }),
-    path && h('button', { class: 'button small', type: 'button', on: { click: () => preview(path, kind) } }, icon('search'), h('span', { text: t('reports.preview') })),
-    path && h('a', { class: 'button small', href: path, download: true }, icon('download'), h('span', { text: t('task.download') })),
-    h('button', { class: 'icon-button', type: 'button', 'aria-label': t('reports.remove'), title: t('reports.remove'), on: { click: remove } }, icon('trash')),
+    h(
+      'span',
+      { class: 'line-tools' },
+      h('a', { class: 'button small', href: link('task', {}, report.task_id) }, icon('tasks'), h('span', { text: t('task.title') })),
+      path && h('button', { class: 'button small', type: 'button', on: { click: () => preview(path, kind) } }, icon('search'), h('span', { text: t('reports.preview') })),
+      path && h('a', { class: 'icon-button', href: path, download: true, 'aria-label': t('task.download'), title: t('task.download') }, icon('download')),
+      h('button', { class: 'icon-button', type: 'button', 'aria-label': t('reports.remove'), title: t('reports.remove'), on: { click: remove } }, icon('trash')),
+    ),
   );
   return { element, update() {} };
 }

@@ -86,7 +86,7 @@ function redraw(list, value, make) {
 /** In this browser's time; where the schedule goes by other clocks, the first in theirs too. */
 function nextTime(time, at, zone) {
   const there = at === 0 && elsewhere(time, zone);
-  return h('li', null, moment(time, 'clock'), at === 0 && h('span', { class: 'line-note' }, moment(time)), there && h('span', { class: 'line-note', text: t('schedule.there', { time: there, zone }) }));
+  return h('li', null, moment(time, 'planned'), at === 0 && h('span', { class: 'line-note' }, moment(time)), there && h('span', { class: 'line-note', text: t('schedule.there', { time: there, zone }) }));
 }
 
 function lastRun({ task_id: id, state, at }) {
