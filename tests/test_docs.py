@@ -105,6 +105,18 @@ def test_every_code_that_the_source_names_is_documented(files: str, pattern: str
     assert [] == sorted(code for code in codes if f"`{code}`" not in text)
 
 
+@pytest.mark.parametrize("language", ["es", "en"])
+def test_the_dashboard_has_a_sentence_for_every_reason(language: str) -> None:
+    """Why a task ended, in the reader's language: a code is for programs."""
+    reasons = page("docs/errors.md").partition("## Why a task ended")[2]
+    codes = {code for first in rows(reasons) for code in re.findall(r"[a-z_]+", first)} - {"code"}
+    sentences = page(f"src/encola/dashboard/i18n/{language}.js")
+    said = set(re.findall(r"^  'error\.(\w+)':", sentences, re.MULTILINE))
+
+    assert "mail_refused" in codes
+    assert set() == codes - said
+
+
 def test_every_script_says_in_the_page_of_events_what_it_emits() -> None:
     """A verb that is added to the store appears in docs/events.md, also when it emits nothing."""
     text = page("docs/events.md")

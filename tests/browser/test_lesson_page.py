@@ -67,6 +67,9 @@ def test_cancel_asks_first(opened: Open, service: Service) -> None:
     page.get_by_role("button", name="Sí, cancelar").click()
     expect(page.locator(".notice", has_text="Tarea cancelada").first).to_be_visible()
     expect(card(page, task_id).locator(".badge")).to_have_text("Cancelada")
+    expect(card(page, task_id).locator(".card-error")).to_have_text(
+        "La canceló una persona o un programa."
+    )
     assert "REVOKED" == service.state(task_id)
 
 
@@ -79,6 +82,16 @@ def test_a_failed_task_says_why(opened: Open, service: Service) -> None:
     expect(card(page, task_id)).to_contain_text("sin saldo")
     with page.expect_response(lambda answer: answer.url.endswith(f"/tasks/{task_id}")):
         card(page, task_id).get_by_role("button", name="Actualizar").click()
+
+
+def test_a_task_that_gives_nothing_back_shows_no_result(opened: Open, service: Service) -> None:
+    """No box with `null` in it."""
+    task_id = service.submit("talk", {"lines": 1, "seconds": 0})
+    service.wait_for(task_id, "SUCCESS")
+    page = opened("/")
+
+    expect(card(page, task_id).locator(".badge")).to_have_text("Completada")
+    expect(card(page, task_id).locator(".json")).to_have_count(0)
 
 
 def test_what_is_missing_is_said_at_the_field(opened: Open) -> None:

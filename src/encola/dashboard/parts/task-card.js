@@ -1,10 +1,11 @@
 /** A task on the first screen: id, state, type, time, progress, result, error, refresh, cancel. */
 import { cancelTask } from '../actions.js';
 import { get, taskPath } from '../api.js';
-import { h, refill, setText } from '../dom.js';
+import { h, refill, setAttribute, setText } from '../dom.js';
 import { icon } from '../icons.js';
 import { t } from '../i18n.js';
 import { notifyError } from '../notices.js';
+import { errorOf } from '../reasons.js';
 import { link } from '../router.js';
 import { isFinished } from '../states.js';
 import { typeName } from '../types.js';
@@ -53,10 +54,11 @@ export function taskCard(task, refreshed) {
     parts.progress.update(isFinished(next.state) ? null : next.progress, { since: next.started_at });
     parts.input.update(next.input);
     parts.input.element.hidden = !parts.progress.element.hidden;
-    setText(parts.error, next.error ?? '');
-    parts.error.hidden = !next.error;
+    setText(parts.error, errorOf(next));
+    setAttribute(parts.error, 'data-mild', next.state !== 'FAILURE');
+    parts.error.hidden = !parts.error.textContent;
     cancel.hidden = isFinished(next.state);
-    const result = next.state === 'SUCCESS' ? JSON.stringify(next.result) : '';
+    const result = next.state === 'SUCCESS' && next.result !== null ? JSON.stringify(next.result) : '';
     if (result !== shownResult) refill(parts.result, result && jsonView(next.result, t('task.result')));
     shownResult = result;
   };

@@ -3,7 +3,8 @@ import { copyButton } from '../copy.js';
 import { h, ownPath } from '../dom.js';
 import { downloadButton } from '../download.js';
 import { icon } from '../icons.js';
-import { t, tOr } from '../i18n.js';
+import { t } from '../i18n.js';
+import { errorOf, meaningOf } from '../reasons.js';
 import { link } from '../router.js';
 import { jsonView } from './json-view.js';
 import { moment } from './moment.js';
@@ -26,13 +27,13 @@ export function resultSection(task) {
 export function errorSection(task) {
   if (!task.error && !task.error_code) return null;
   const code = task.error_code;
-  const meaning = code && tOr(`error.${code}`, '');
+  const meaning = meaningOf(code);
   return h(
     'section',
     { class: `part part-error ${task.state === 'FAILURE' ? '' : 'part-error-mild'}` },
     h('div', { class: 'part-head' }, h('h3', { text: t('task.error') }), code && h('code', { class: 'code-tag', text: code })),
-    h('p', { class: 'error-text', text: task.error === code ? meaning || code : task.error }),
-    meaning && task.error !== code && h('p', { class: 'error-meaning', text: meaning }),
+    h('p', { class: 'error-text', text: errorOf(task) }),
+    meaning && meaning !== errorOf(task) && h('p', { class: 'error-meaning', text: meaning }),
     task.traceback && h('details', null, h('summary', { text: t('task.traceback') }), h('pre', { class: 'traceback', tabindex: '0', role: 'group', 'aria-label': t('task.traceback'), text: task.traceback })),
   );
 }
