@@ -236,3 +236,26 @@ def wait_for(gate: str) -> None:
     """Runs until the file *gate* is there."""
     while not os.path.exists(gate):
         time.sleep(0.05)
+
+
+@celery_app.task(ignore_result=True)
+def quiet_failure() -> None:
+    raise ValueError("not shown")
+
+
+@celery_app.task
+def state_seen_by_errback(request: Any, error: Any, traceback: Any) -> None:
+    """Three arguments: Celery calls it in the child of the task that failed."""
+    seen = celery_app.AsyncResult(request.id)
+    note(f"errback saw {request.id} {seen.state} {seen.result!r}")
+
+
+@celery_app.task
+def noted(value: Any, text: str) -> Any:
+    note(text)
+    return value
+
+
+@celery_app.task
+def nothing() -> None:
+    pass

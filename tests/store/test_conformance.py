@@ -13,6 +13,7 @@ import fnmatch
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -35,6 +36,7 @@ from encola.store import (
     Acceptance,
     Call,
     Keys,
+    Message,
     NewTask,
     NextDelivery,
     Settled,
@@ -42,6 +44,7 @@ from encola.store import (
     Verbs,
     connect,
     connect_async,
+    encode_body,
     run,
     run_async,
     run_many,
@@ -299,6 +302,65 @@ def test_an_idempotency_key_gives_back_the_task_it_stands_for(bench: Bench) -> N
 
     assert (again.acceptance, again.id) == (Acceptance.DUPLICATE, "a")
     assert bench.state("b") is None
+
+
+def sent(mark: str, text: str = "first", **values: Any) -> NewTask:
+    """Of a frozen signature; *mark*: which sending of it."""
+    headers = {"encola": {"source": "celery", "send": mark}}
+    message = Message("tasks.mail", encode_body([text]), headers).encode()
+    return replace(new("a", **values), message=message)
+
+
+@pytest.mark.parametrize("due", [None, 60_000])
+def test_a_later_sending_of_a_frozen_signature_runs_what_has_ended_again(
+    bench: Bench, due: int | None
+) -> None:
+    """The next attempt of the same task, with the message that came now, in its own time."""
+    bench.do(bench.verbs.enqueue([sent("one")], 100))
+    [claimed] = bench.claim()
+    bench.do(bench.verbs.start("a", claimed.token))
+    bench.do(bench.verbs.settle("a", claimed.token, "SUCCESS", b"1"))
+    due_ms = due and bench.now_ms() + due
+    [again] = bench.do(bench.verbs.enqueue([sent("two", "second", due_ms=due_ms)], 100))
+
+    assert (again.acceptance, again.id) == (Acceptance.ACCEPTED, "a")
+    assert (bench.place("a"), bench.field("a", "r")) == ("delayed" if due else "ready", None)
+    bench.later(due or 0)
+    [claimed] = bench.claim()
+    assert (claimed.token, Message.decode(claimed.message).arguments()[0]) == (2, ["second"])
+    assert bench.do(bench.verbs.start("a", 2)) is Start.STARTED
+    assert bench.field("a", "an") == "2"
+
+
+def test_the_same_sending_repeated_does_nothing(bench: Bench) -> None:
+    """Its reply was lost, or the attempt that sent it runs again; the task may have ended by then."""
+    bench.do(bench.verbs.enqueue([sent("one")], 100))
+    [claimed] = bench.claim()
+    bench.do(bench.verbs.settle("a", claimed.token, "SUCCESS", b"1"))
+    [again] = bench.do(bench.verbs.enqueue([sent("one")], 100))
+
+    assert again.acceptance is Acceptance.DUPLICATE
+    assert bench.state("a") == "SUCCESS"
+
+
+def test_a_later_sending_of_what_has_not_ended_does_nothing(bench: Bench) -> None:
+    bench.do(bench.verbs.enqueue([sent("one")], 100))
+    [waiting] = bench.do(bench.verbs.enqueue([sent("two")], 100))
+    [claimed] = bench.claim()
+    [leased] = bench.do(bench.verbs.enqueue([sent("three")], 100))
+
+    assert {waiting.acceptance, leased.acceptance} == {Acceptance.DUPLICATE}
+    assert Message.decode(claimed.message).arguments()[0] == ["first"]
+    assert bench.events() == [("a", "PENDING")]
+
+
+def test_an_idempotency_key_outweighs_a_later_sending(bench: Bench) -> None:
+    bench.do(bench.verbs.enqueue([sent("one", idempotency_key="order-7")], 100))
+    [claimed] = bench.claim()
+    bench.do(bench.verbs.settle("a", claimed.token, "SUCCESS", b"1"))
+    [again] = bench.do(bench.verbs.enqueue([sent("two", idempotency_key="order-7")], 100))
+
+    assert (again.acceptance, bench.state("a")) == (Acceptance.DUPLICATE, "SUCCESS")
 
 
 def test_a_task_for_later_is_delayed(bench: Bench) -> None:
@@ -1220,10 +1282,23 @@ def test_a_part_of_a_chord_counts_once(bench: Bench) -> None:
     """However often its attempt is repeated; the size may be known first or last."""
     part = bench.verbs.chord
 
-    assert bench.do(part("g", "0", b"1", None, 60_000)) == (1, -1)
-    assert bench.do(part("g", "0", b"1", None, 60_000)) == (1, -1)
-    assert bench.do(part("g", "", b"", 2, 60_000)) == (1, 2)
-    assert bench.do(part("g", "1", b"2", None, 60_000)) == (2, 2)
+    assert bench.do(part("g", "0", b"1", None, 60_000)) == (1, -1, 0)
+    assert bench.do(part("g", "0", b"1", None, 60_000)) == (1, -1, 0)
+    assert bench.do(part("g", "", b"", 2, 60_000)) == (1, 2, 0)
+    assert bench.do(part("g", "1", b"2", None, 60_000)) == (2, 2, 0)
+
+
+def test_a_chord_that_is_sent_anew_waits_for_all_its_parts_again(bench: Bench) -> None:
+    """A part that only comes again, by the sending it came by, does not begin the next round."""
+
+    def part(index: str, by: str) -> Any:
+        return bench.do(bench.verbs.chord("g", index, b"1", None, 60_000, sending=by))
+
+    bench.do(bench.verbs.chord("g", "", b"", 2, 60_000))
+    bench.do(bench.verbs.grow_chord("g", 60_000))
+    assert [part("0", "a"), part("1", "b"), part("2", "c")] == [(1, 3, 0), (2, 3, 0), (3, 3, 0)]
+    assert part("1", "b") == (3, 3, 0)
+    assert [part("1", "d"), part("0", "e")] == [(1, 2, 1), (2, 2, 1)]
 
 
 # --- the server -------------------------------------------------------------------

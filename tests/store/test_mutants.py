@@ -28,7 +28,17 @@ from schedule_machine import ScheduleMachine
 import encola.store
 from encola.errors import StoreError, StoreFull
 from encola.record import from_ms, to_ms
-from encola.store import Acceptance, Keys, NewTask, NextDelivery, Verbs, connect, run
+from encola.store import (
+    Acceptance,
+    Keys,
+    Message,
+    NewTask,
+    NextDelivery,
+    Verbs,
+    connect,
+    encode_body,
+    run,
+)
 from encola.store.library import Library
 from encola.store.plans import Plan
 from encola.store.schedule_verbs import Declarer, Fired, ScheduleVerbs
@@ -97,6 +107,31 @@ def a_key_without_its_task_hides_no_other(store: Store) -> None:
     [again] = run(client, verbs.enqueue([new("b", idempotency_key="k", user_id="ana")], 100))
 
     assert (again.acceptance, again.id) == (Acceptance.DUPLICATE, "b")
+
+
+def sent(mark: str) -> NewTask:
+    headers = {"encola": {"send": mark}}
+    return replace(new("a"), message=Message("t", encode_body([]), headers).encode())
+
+
+def a_sending_that_is_repeated_does_nothing(store: Store) -> None:
+    """Its reply was lost, and the task has ended by now."""
+    client, verbs, _ = store
+    run(client, verbs.heartbeat("w", 30_000, register=True))
+    run(client, verbs.enqueue([sent("one")], 100))
+    run(client, verbs.claim("w", 1, ["encola"]))
+    run(client, verbs.settle("a", 1, "SUCCESS", b"1"))
+    [again] = run(client, verbs.enqueue([sent("one")], 100))
+
+    assert again.acceptance is Acceptance.DUPLICATE
+
+
+def a_later_sending_leaves_alone_what_has_not_ended(store: Store) -> None:
+    client, verbs, _ = store
+    run(client, verbs.enqueue([sent("one")], 100))
+    [again] = run(client, verbs.enqueue([sent("two")], 100))
+
+    assert again.acceptance is Acceptance.DUPLICATE
 
 
 def claim_asks_the_record_where_it_is(store: Store) -> None:
@@ -462,6 +497,20 @@ MUTANTS = [
         "enqueue",
         "  elseif rec then\n",
         "  elseif rec and kept then\n",
+    ),
+    Mutant(
+        "a repeated sending runs the task again",
+        "enqueue",
+        "again and again ~= sending(redis.call('HGET', rec.key, 'm'))",
+        "again",
+        caught_by=a_sending_that_is_repeated_does_nothing,
+    ),
+    Mutant(
+        "a later sending takes a task that has not ended",
+        "enqueue",
+        "FINISHED[rec.state] and sending(message)",
+        "sending(message)",
+        caught_by=a_later_sending_leaves_alone_what_has_not_ended,
     ),
     Mutant(
         "a pruned task hides a known id",

@@ -30,6 +30,7 @@ from ..task import TaskType, task_types
 from . import control as _control
 from . import envelope, transport
 from .mistakes import is_command, refuse, speak_plainly
+from .sending import marked
 from .steps import LeaseStep
 from .task import Task, as_encola_task, as_limit, celery_function
 
@@ -50,6 +51,8 @@ class EncolaCelery(Celery):
     amqp_cls = f"{__name__}:Amqp"
     task_cls = Task
     control_cls = "encola.engine.control:Control"
+    shows_started = True
+    """``AsyncResult`` says ``STARTED``, whether ``task_track_started`` is on or not."""
 
     @cached_property
     def Worker(self) -> Any:  # noqa: N802 - Celery's name
@@ -63,6 +66,9 @@ class EncolaCelery(Celery):
         made = task() if isinstance(task, type) else task
         made.__class__ = as_encola_task(type(made))
         return super().register_task(made, **options)
+
+    def send_task(self, *args: Any, **options: Any) -> Any:
+        return super().send_task(*args, **marked(options))
 
     def _connection(self, url: str | None, **kwargs: Any) -> Any:
         if url == NOWHERE:
@@ -97,9 +103,8 @@ def configuration() -> dict[str, Any]:
         # STARTED is written by the script that grants the start.
         "task_track_started": False,
         "task_default_queue": "encola",
-        "task_default_exchange": "",
         "task_default_routing_key": "encola",
-        "task_queues": [Queue(name, Exchange(""), routing_key=name) for name in settings.queues],
+        "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in settings.queues],
         "task_create_missing_queues": True,
         "task_routes": (route,),
         "task_time_limit": _limit(settings.task_time_limit),

@@ -24,17 +24,19 @@ from kombu.utils.encoding import bytes_to_str
 from kombu.utils.url import maybe_sanitize_url
 
 from ..errors import StoreError, TooLarge
-from ..record import FINISHED, MAX_PROGRESS_BYTES, TaskRecord, TaskState, iso
+from ..record import FINISHED, MAX_PROGRESS_BYTES, TaskState
 from ..settings import get_settings
 from ..store import NewTask, Settled, decode_record, encode_body
 from ..store.message import Message
 from ..store.plain_json import read_plain
 from ..store.records import encode_error
+from . import strays
 from .envelope import TOKEN_HEADER, type_of
 from .groups import GroupBackend
-from .outcome import describe, error_code, restore, revoked
-from .result_files import put_in_file, take_from_file
+from .outcome import describe, error_code, revoked
+from .result_files import put_in_file
 from .session import current_session
+from .view import meta_of, nothing
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +63,8 @@ class Backend(SyncBackendMixin, GroupBackend):
         state: str = states.SUCCESS,
     ) -> None:
         """Settles SUCCESS, after the chord has its part: a crash between repeats both."""
-        value = self._encode_value(result if store_result and not _ignored(request) else None)
+        is_kept = store_result and not _ignored(request)
+        value = self._encode_value(result) if is_kept else b""
         limit = get_settings().max_result
         if len(value) > limit:
             value = put_in_file(task_id, value)
@@ -79,8 +82,15 @@ class Backend(SyncBackendMixin, GroupBackend):
         call_errbacks: bool = True,
         state: str = states.FAILURE,
     ) -> None:
-        """Settles FAILURE; chord, chain and errbacks hear of it first."""
+        """
+        Settles FAILURE; chord, chain and errbacks hear of it first.
+
+        Written first, a crash in between would lose an errback. So it is said before, for those who look at the
+        task from there, and counts only when it is settled.
+        """
         if request is not None:
+            if call_errbacks and request.errbacks:
+                self._say_failure(task_id, exc, request)
             if request.chord:
                 self.on_chord_part_return(request, state, exc)
             self._fail_chain(
@@ -88,7 +98,16 @@ class Backend(SyncBackendMixin, GroupBackend):
             )
             if call_errbacks and request.errbacks:
                 self._call_task_errbacks(request, exc, traceback)
-        self._settle_error(task_id, request, TaskState.FAILURE, exc, traceback)
+        self._settle_error(
+            task_id, request, TaskState.FAILURE, exc, traceback, is_kept=store_result
+        )
+
+    def _say_failure(self, task_id: str, error: BaseException, request: Any) -> None:
+        token = _token(request)
+        if token is not None:
+            session = current_session()
+            said = encode_error(describe(error))
+            session.insist(session.verbs.progress(task_id, token, said, states.FAILURE))
 
     def fail_from_current_stack(self, task_id: str, exc: BaseException | None = None) -> Any:
         """What is called for the body of a chord that failed: it was never sent, and has its end all the same."""
@@ -108,7 +127,9 @@ class Backend(SyncBackendMixin, GroupBackend):
     ) -> None:
         """Settles RETRY: the next delivery was published from inside this attempt."""
         error = exc or Exception("The task asked to be run again.")
-        self._settle_error(task_id, request, TaskState.RETRY, error, traceback)
+        self._settle_error(
+            task_id, request, TaskState.RETRY, error, traceback, is_kept=store_result
+        )
 
     def mark_as_revoked(
         self,
@@ -124,7 +145,9 @@ class Backend(SyncBackendMixin, GroupBackend):
         if _token(request) is None:
             session = current_session()
             stored = session.client.hget(session.keys.record(task_id), "st")
-            if stored is not None and TaskState(stored.decode()) not in FINISHED:
+            if stored is None:
+                self._keep_stray(task_id, state, b"null")
+            elif TaskState(stored.decode()) not in FINISHED:
                 session.run(session.verbs.cancel(task_id, waiting_only=True, code=code))
             return
         self._settle(task_id, request, TaskState.REVOKED, b"", code)
@@ -145,7 +168,10 @@ class Backend(SyncBackendMixin, GroupBackend):
             if token is None:
                 self._record_unsent(task_id, error, traceback, request)
                 return result
-        if token is None or state == states.STARTED:
+        if token is None:
+            self._keep_stray(task_id, state, self._encode_value(result))
+            return result
+        if state == states.STARTED:
             # STARTED is written by the task's own start, with its event.
             return result
         if state in states.READY_STATES:
@@ -162,6 +188,17 @@ class Backend(SyncBackendMixin, GroupBackend):
         session.run(session.verbs.progress(task_id, token, progress, phase))
         return result
 
+    def _keep_stray(self, task_id: str, state: str, value: bytes) -> None:
+        """A result that no attempt of a task is about; what is known of a task is its record's alone."""
+        session = current_session()
+        if session.client.exists(session.keys.record(task_id)):
+            logger.debug("%s of %s has no attempt to belong to.", state, task_id)
+            return
+        limit = get_settings().max_result
+        if len(value) > limit:
+            raise TooLarge("result", len(value), limit)
+        strays.keep(task_id, state, value, int(self.expires or strays.SECONDS))
+
     def settle_declared(self, task_id: str, request: Any) -> None:
         """The task raised Ignore after it had declared a finished state: that one holds."""
         state, result, traceback = request.encola_declared
@@ -177,8 +214,22 @@ class Backend(SyncBackendMixin, GroupBackend):
         session = current_session()
         stored = session.client.hgetall(session.keys.record(str(task_id)))
         if not stored:
-            return {"status": states.PENDING, "result": None, "task_id": task_id}
-        return self._meta(decode_record(str(task_id), stored), stored)
+            return self._stray(str(task_id)) or nothing(task_id)
+        record = decode_record(str(task_id), stored)
+        return meta_of(record, stored, self.decode, shows_started=self._shows_started)
+
+    @property
+    def _shows_started(self) -> bool:
+        return bool(self.app.conf.task_track_started or getattr(self.app, "shows_started", True))
+
+    def _stray(self, task_id: str) -> dict[str, Any] | None:
+        stored = strays.read(task_id)
+        if stored is None:
+            return None
+        state, result = stored
+        if isinstance(result, str):
+            result = self.decode(result)
+        return {"status": state, "result": result, "task_id": task_id}
 
     def get_many(
         self,
@@ -243,44 +294,33 @@ class Backend(SyncBackendMixin, GroupBackend):
         for task_id in task_ids:
             pipeline.hget(session.keys.record(task_id), "st")
         for task_id, state in zip(task_ids, pipeline.execute(), strict=True):
-            if state is not None and TaskState(state.decode()) in FINISHED:
+            if state is None:
+                meta = self._stray(task_id)
+                if meta is not None and meta["status"] in states.READY_STATES:
+                    yield task_id, meta
+            elif TaskState(state.decode()) in FINISHED:
                 yield task_id, self.get_task_meta(task_id)
-
-    def _meta(self, record: TaskRecord, stored: dict[bytes, bytes]) -> dict[str, Any]:
-        state, result = _as_celery_sees_it(record)
-        children = orjson.loads(stored[b"ch"]) if b"ch" in stored else []
-        if state == states.SUCCESS and stored.get(b"r"):
-            result = self.decode(take_from_file(stored[b"r"]).decode())
-        elif record.state is TaskState.PROCESSING and b"p" in stored:
-            result = self.decode(stored[b"p"].decode())
-        return {
-            "task_id": record.id,
-            "status": state,
-            "result": result,
-            "traceback": record.error.traceback or None if record.error else None,
-            "children": children,
-            "date_done": iso(record.completed_at) if record.completed_at else None,
-            "name": record.name,
-            "args": record.args,
-            "kwargs": record.kwargs,
-            "worker": record.attempts[-1].worker.partition("/")[0] if record.attempts else None,
-            "retries": record.retries,
-            "queue": record.queue,
-            "group_id": record.group_id,
-            "parent_id": record.parent_id,
-        }
 
     def _forget(self, task_id: str) -> None:
         """``AsyncResult.forget()``: the result goes, the record stays."""
         session = current_session()
         session.client.hdel(session.keys.record(task_id), "r", "ch")
+        strays.forget(task_id)
 
     # --- inside -----------------------------------------------------------------
 
     def _settle_error(
-        self, task_id: str, request: Any, state: TaskState, error: BaseException, traceback: Any
+        self,
+        task_id: str,
+        request: Any,
+        state: TaskState,
+        error: BaseException,
+        traceback: Any,
+        *,
+        is_kept: bool = True,
     ) -> None:
-        text = encode_error(describe(error, None if traceback is None else str(traceback)))
+        described = describe(error, None if traceback is None else str(traceback))
+        text = encode_error(described, ignored=not is_kept)
         self._settle(task_id, request, state, text, error_code(error))
 
     def _settle(
@@ -288,11 +328,11 @@ class Backend(SyncBackendMixin, GroupBackend):
     ) -> None:
         token = _token(request)
         if token is None:
-            logger.debug("Outcome %s of %s has no attempt to belong to.", state, task_id)
+            if state is TaskState.SUCCESS:
+                self._keep_stray(task_id, state, value or b"null")
             return
         session = current_session()
-        published = self.current_task_children(request)
-        children = orjson.dumps(published, default=str) if published else b""
+        children = self._children(request)
         call = session.verbs.settle(
             task_id, token, state, value, error_code=code, children=children
         )
@@ -328,7 +368,13 @@ class Backend(SyncBackendMixin, GroupBackend):
         unsent = NewTask(task_id, message.encode(), queue, type_of(name))
         text = encode_error(describe(error, None if traceback is None else str(traceback)))
         session = current_session()
-        session.run(session.verbs.end_unsent(unsent, text, error_code(error)))
+        children = self._children(request)
+        session.run(session.verbs.end_unsent(unsent, text, error_code(error), children))
+
+    def _children(self, request: Any) -> bytes:
+        """What was sent from inside the attempt, as ``AsyncResult`` reads it."""
+        published = self.current_task_children(request)
+        return orjson.dumps(published, default=str) if published else b""
 
 
 def _token(request: Any) -> int | None:
@@ -353,22 +399,3 @@ def _ignored(request: Any) -> bool:
 
 def _words(value: Any) -> str:
     return value if isinstance(value, str) else str(value)
-
-
-def _as_celery_sees_it(record: TaskRecord) -> tuple[str, Any]:
-    """(state, info) of ``AsyncResult`` for a record."""
-    match record.state:
-        case TaskState.SCHEDULED:
-            return states.PENDING, None
-        case TaskState.STARTED:
-            worker = record.attempts[-1].worker if record.attempts else ""
-            return states.STARTED, {"hostname": worker.partition("/")[0]}
-        case TaskState.PROCESSING:
-            return record.phase or TaskState.PROCESSING.value, record.progress
-        case TaskState.FAILURE | TaskState.RETRY:
-            error = restore(record.error) if record.error else Exception(record.error_code or "")
-            return record.state.value, error
-        case TaskState.REVOKED:
-            return states.REVOKED, revoked(record.error_code)
-        case _:
-            return record.state.value, record.result

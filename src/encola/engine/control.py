@@ -8,6 +8,8 @@ holds across restarts; the broadcast that follows is a courtesy.
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import logging
 from typing import Any
 
@@ -17,8 +19,8 @@ from celery.worker import control as panel
 from celery.worker.control import control_command, inspect_command
 
 from ..errors import StoreError, TaskFinished, TaskNotFound
-from ..record import TaskRecord, iso
-from ..store import decode_record
+from ..record import TaskRecord
+from ..store import Message, decode_record
 from .session import current_session
 
 logger = logging.getLogger(__name__)
@@ -79,24 +81,38 @@ def scheduled(state: Any, **kwargs: Any) -> list[dict[str, Any]]:
     """List of currently scheduled ETA/countdown tasks."""
     shown: list[dict[str, Any]] = _scheduled_in_memory(state, **kwargs)
     queues = set(state.consumer.controller.encola_lease.queues)
-    return shown + [_as_scheduled(record) for record in _delayed() if record.queue in queues]
+    delayed = [(record, eta) for record, eta in _delayed() if record.queue in queues]
+    return shown + [_as_scheduled(record, eta) for record, eta in delayed]
 
 
-def _delayed() -> list[TaskRecord]:
-    """The tasks that wait in the store for their time: for whichever worker has room then."""
+def _delayed() -> list[tuple[TaskRecord, str | None]]:
+    """The tasks that wait in the store for their time, for whichever worker has room then, and when that is."""
     session = current_session()
     ids = session.client.zrange(session.keys.named("delayed"), 0, SHOWN_SCHEDULED - 1)
     pipeline = session.client.pipeline(transaction=False)
     for task_id in ids:
         pipeline.hgetall(session.keys.record(task_id.decode()))
     found = zip(ids, pipeline.execute(), strict=True)
-    return [decode_record(task_id.decode(), stored) for task_id, stored in found if stored]
+    records = [
+        (decode_record(task_id.decode(), stored), stored) for task_id, stored in found if stored
+    ]
+    return [(record, _eta(record, stored)) for record, stored in records]
 
 
-def _as_scheduled(record: TaskRecord) -> dict[str, Any]:
+def _eta(record: TaskRecord, stored: dict[bytes, bytes]) -> str | None:
+    """As it was asked for: the store's own time has no microseconds. A retry's is the store's."""
+    due_at = record.due_at
+    # A stock client may write anything there.
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        asked = None if record.retries else Message.decode(stored[b"m"]).ours["eta"]
+        due_at = dt.datetime.fromisoformat(asked) if asked else due_at
+    return due_at.isoformat() if due_at else None
+
+
+def _as_scheduled(record: TaskRecord, eta: str | None) -> dict[str, Any]:
     """As Celery tells of a request that a worker holds back."""
     return {
-        "eta": record.due_at and iso(record.due_at),
+        "eta": eta,
         "priority": ETA_PRIORITY,
         "request": {
             "id": record.id,

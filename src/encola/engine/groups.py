@@ -20,9 +20,9 @@ from celery.exceptions import ChordError
 from celery.result import GroupResult, allow_join_result, result_from_tuple
 from celery.utils.functional import _regen
 
-from ..record import TaskError
-from ..store.records import encode_error
+from ..store.records import decode_error, encode_error
 from .outcome import describe, restore
+from .sending import mark_of, sending
 from .session import current_session
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,8 @@ class GroupBackend(CeleryBackend):
             self.save_group(header.id, header)
 
     def set_chord_size(self, group_id: str, chord_size: int) -> None:
-        self._chord(group_id, "", b"", chord_size)
+        session = current_session()
+        session.run(session.verbs.chord(group_id, "", b"", chord_size, GROUP_SECONDS * 1000))
 
     def add_to_chord(self, group_id: str, result: Any) -> None:
         """``Task.add_to_chord``: the body waits for one part more."""
@@ -85,29 +86,38 @@ class GroupBackend(CeleryBackend):
             }
         else:
             value = {"id": task_id, "state": state, "value": self._encode_value(result).decode()}
-        parts, size = self._chord(group_id, part, orjson.dumps(value), None)
-        if size >= 0 and parts >= size:
-            self._run_chord_body(request, group_id)
-
-    def _chord(self, group_id: str, part: str, value: bytes, size: int | None) -> tuple[int, int]:
         session = current_session()
-        call = session.verbs.chord(group_id, part, value, size, GROUP_SECONDS * 1000)
-        parts, known = session.run(call)
-        return parts, known
+        call = session.verbs.chord(
+            group_id,
+            part,
+            orjson.dumps(value),
+            None,
+            GROUP_SECONDS * 1000,
+            sending=mark_of(request),
+        )
+        parts, size, round_ = session.run(call)
+        if size >= 0 and parts >= size:
+            with sending(f"{group_id}:{round_}"):
+                self._run_chord_body(request, group_id)
 
     def _run_chord_body(self, request: Any, group_id: str) -> None:
         session = current_session()
         callback = maybe_signature(request.chord, app=self.app)
         key = session.keys.chord(group_id)
         stored = session.client.hgetall(key)
-        parts = [orjson.loads(v) for k, v in sorted(stored.items()) if k.startswith(b"p")]
+        # Before each value stands its sending.
+        parts = [
+            orjson.loads(v.partition(b"\n")[2])
+            for k, v in sorted(stored.items())
+            if k.startswith(b"p")
+        ]
         try:
             results = self._join_parts(group_id, parts)
         except ChordError as error:
             logger.warning("Chord %s: %s", group_id, error)
             self.chord_error_from_stack(callback, error)
         else:
-            # The body has its id already, so a repeated last part publishes it once.
+            # The body has its id and sending already, so a repeated last part publishes it once.
             self.app.amqp._retry_publish(callback.delay, results)
         session.client.delete(session.keys.group(group_id))
 
@@ -116,7 +126,7 @@ class GroupBackend(CeleryBackend):
             if "error" in part:
                 error = part["error"]
                 message = f"Dependency {part['id']} raised {error.get('type')}({error.get('message', '')!r})"
-                cause = restore(_error_of(error))
+                cause = restore(decode_error(error))
                 raise _create_chord_error_with_cause(message, cause)
         values = {part["id"]: self.decode(part["value"]) for part in parts}
         header = self.app.GroupResult.restore(group_id, app=self.app)
@@ -150,13 +160,3 @@ def _shaped(result: Any, values: dict[str, Any]) -> Any:
     if isinstance(result, GroupResult):
         return [_shaped(part, values) for part in result.results]
     return values[result.id]
-
-
-def _error_of(stored: dict[str, Any]) -> TaskError:
-    return TaskError(
-        type=stored.get("type", ""),
-        module=stored.get("module", ""),
-        message=stored.get("message", ""),
-        traceback=stored.get("traceback", ""),
-        args=stored.get("args") or [],
-    )

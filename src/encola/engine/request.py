@@ -62,7 +62,8 @@ class Request(CeleryRequest):
 
     def info(self, safe: bool = False) -> dict[str, Any]:
         found: dict[str, Any] = super().info(safe)
-        if self.task.is_shown_as_acknowledged and self.time_start is not None:
+        if self.time_start is not None and not self.task.is_shown_as_late:
+            # It has left its queue for good: under its lease it is the worker's, or given back.
             found["acknowledged"] = True
         if safe:
             found["args"] = self._shown(self._argsrepr, self._args)

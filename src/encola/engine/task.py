@@ -28,6 +28,7 @@ from ..settings import get_settings
 from ..store import NextDelivery, Start
 from ..task import TaskContext, TaskType, next_delay
 from .envelope import TOKEN_HEADER
+from .sending import mark_of
 from .session import current_session
 
 logger = logging.getLogger(__name__)
@@ -61,8 +62,15 @@ class Task(CeleryTask):
     Request = "encola.engine.request:Request"
     # A failure that the task declares is an answer, not a surprise: a line in the log, no traceback.
     throws = (PermanentFailure,)
-    #: Its author asked for ``acks_late=False``; only what is shown of it follows that.
-    is_shown_as_acknowledged = False
+    #: Its author asked for ``acks_late=True``. Every task is late here; only what is shown of it follows that.
+    is_shown_as_late = False
+
+    @classmethod
+    def bind(cls, app: Any) -> Any:
+        # Before it takes the word of the settings; a class may be bound again.
+        if "is_shown_as_late" not in cls.__dict__:
+            cls.is_shown_as_late = bool(cls.acks_late)
+        return super().bind(app)
 
     @classmethod
     def on_bound(cls, app: Any) -> None:
@@ -72,8 +80,7 @@ class Task(CeleryTask):
         if cls.time_limit and soft and cls.soft_time_limit == soft > cls.time_limit:
             cls.soft_time_limit = 0
         # Let go of before it ends, it would be lost with its worker, or taken for a lost delivery.
-        if not cls.acks_late:
-            cls.acks_late, cls.is_shown_as_acknowledged = True, True
+        cls.acks_late = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         token = self.request.get(TOKEN_HEADER)
@@ -104,10 +111,12 @@ class Task(CeleryTask):
             current_task_id.reset(reset)
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        # Sent on purpose once more, the task sends its links once more too.
+        run = f"{task_id}:{mark}" if (mark := mark_of(self.request)) else task_id
         for position, link in enumerate(self.request.callbacks or ()):
-            _name_link(link, f"{task_id}:{position}")
+            _name_link(link, f"{run}:{position}")
         for position, link in enumerate(self.request.errbacks or ()):
-            _name_link(link, f"{task_id}:error:{position}")
+            _name_link(link, f"{run}:error:{position}")
 
     def on_replace(self, sig: Any) -> Any:
         """

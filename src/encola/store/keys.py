@@ -102,6 +102,10 @@ class Keys:
     def chord(self, group_id: str) -> str:
         return f"{self.prefix}chord:{group_id}"
 
+    def stray(self, task_id: str) -> str:
+        """A result that a program stored for an id without a record."""
+        return f"{self.prefix}stray:{task_id}"
+
     def check_queue(self, queue: str) -> None:
         """
         The name of a queue is the name of a list: it must not be that of a key of ours.

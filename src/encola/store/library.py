@@ -47,6 +47,7 @@ class Library:
     REFUSED_WHEN_FULL: Final = frozenset({"enqueue", "fire"})
     #: Script -> the shared parts it needs besides ``_record``.
     NEEDS: Final[dict[str, tuple[str, ...]]] = {
+        "enqueue": ("_acts",),
         "claim": ("_adopt",),
         "sweep": ("_adopt", "_held"),
         "pause": ("_held",),

@@ -96,9 +96,14 @@ def decode_record(task_id: str, stored: dict[bytes, bytes]) -> TaskRecord:
     )
 
 
-def encode_error(error: TaskError) -> bytes:
-    """The stored form of an error (field ``e``)."""
+def encode_error(error: TaskError, *, ignored: bool = False) -> bytes:
+    """
+    The stored form of an error (field ``e``).
+
+    *ignored*: ``AsyncResult`` is not to show it, for the task ignores its results. People see it all the same.
+    """
     fields = {
+        "ignored": ignored,
         "type": error.type,
         "module": error.module,
         "message": error.message,
@@ -106,6 +111,29 @@ def encode_error(error: TaskError) -> bytes:
         "args": error.args,
     }
     return orjson.dumps({key: value for key, value in fields.items() if value})
+
+
+def decode_error(fields: Any) -> TaskError:
+    """An error from what :func:`encode_error` made of it, as JSON has it."""
+    return TaskError(
+        type=fields.get("type", ""),
+        module=fields.get("module", ""),
+        message=fields.get("message", ""),
+        traceback=fields.get("traceback", ""),
+        args=fields.get("args") or [],
+    )
+
+
+def is_ignored(stored: dict[bytes, bytes]) -> bool:
+    """Whether the task of this hash has ended, or asked for another run, and nobody is to hear by its result."""
+    match TaskState(stored[b"st"].decode()):
+        case TaskState.SUCCESS:
+            # One that returns None has "null".
+            return b"r" not in stored
+        case TaskState.FAILURE | TaskState.RETRY:
+            return bool(stored.get(b"e")) and bool(orjson.loads(stored[b"e"]).get("ignored"))
+        case _:
+            return False
 
 
 def _message(stored: bytes) -> Message:
@@ -125,16 +153,7 @@ def _json(value: bytes | None) -> Any:
 
 
 def _error(value: bytes | None) -> TaskError | None:
-    if not value:
-        return None
-    e = orjson.loads(value)
-    return TaskError(
-        type=e.get("type", ""),
-        module=e.get("module", ""),
-        message=e.get("message", ""),
-        traceback=e.get("traceback", ""),
-        args=e.get("args") or [],
-    )
+    return decode_error(orjson.loads(value)) if value else None
 
 
 def _attempts(stored: dict[bytes, bytes]) -> list[Attempt]:

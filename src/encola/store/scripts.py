@@ -116,8 +116,10 @@ class Verbs:
         """The attempt replaces its task by a chain or a group: the next message with its id is not a duplicate."""
         return self.call("expect", [task_id, token], NextDelivery)
 
-    def end_unsent(self, task: NewTask, error: bytes, error_code: str) -> Call[bool]:
-        """A task that will never be sent ends as FAILURE; False where its id is known. *error*: JSON."""
+    def end_unsent(
+        self, task: NewTask, error: bytes, error_code: str, children: bytes = b""
+    ) -> Call[bool]:
+        """A task that will never be sent ends as FAILURE; False where its id is known. *error*, *children*: JSON."""
         argv: list[Argument] = [
             task.id,
             task.message,
@@ -125,6 +127,7 @@ class Verbs:
             _one_line(task.type),
             error,
             error_code,
+            children,
         ]
         return self.call("end_unsent", argv, bool)
 
@@ -345,16 +348,25 @@ class Verbs:
         return self.call("prune", argv, decode)
 
     def chord(
-        self, group_id: str, part: str, value: bytes, size: int | None, ttl_ms: int
-    ) -> Call[tuple[int, int]]:
-        """(parts in, size), size -1 while it is not known."""
-        argv: list[Argument] = [group_id, part, value, "" if size is None else size, ttl_ms]
-        return self.call("chord", argv, lambda r: (int(r[0]), int(r[1])))
+        self,
+        group_id: str,
+        part: str,
+        value: bytes,
+        size: int | None,
+        ttl_ms: int,
+        *,
+        sending: str = "",
+    ) -> Call[tuple[int, int, int]]:
+        """(parts in, size, round); size -1 while it is not known. *sending*: the part's mark."""
+        known: Argument = "" if size is None else size
+        return self._chord([group_id, part, value, known, ttl_ms, sending])
 
-    def grow_chord(self, group_id: str, ttl_ms: int) -> Call[tuple[int, int]]:
+    def grow_chord(self, group_id: str, ttl_ms: int) -> Call[tuple[int, int, int]]:
         """The chord has one part more; answers as :meth:`chord`."""
-        argv: list[Argument] = [group_id, "", b"", "+1", ttl_ms]
-        return self.call("chord", argv, lambda r: (int(r[0]), int(r[1])))
+        return self._chord([group_id, "", b"", "+1", ttl_ms, ""])
+
+    def _chord(self, argv: list[Argument]) -> Call[tuple[int, int, int]]:
+        return self.call("chord", argv, lambda r: (int(r[0]), int(r[1]), int(r[2])))
 
     def call(self, name: str, argv: Sequence[Argument], decode: Callable[[Any], R]) -> Call[R]:
         """The call of a script by its own arguments."""

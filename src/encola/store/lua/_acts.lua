@@ -13,8 +13,8 @@ local function cancel(rec, code)
   to_finished(rec, 'REVOKED', 'e', '', code, false)
 end
 
--- Puts a finished task back on its queue: same id, next attempt, everything counted anew.
-local function run_again(rec)
+-- Forgets how a finished task ended: same id, next attempt, everything counted anew. Puts it nowhere yet.
+local function start_anew(rec)
   leave_place(rec) -- it may be dead
   redis.call('HDEL', rec.key, 'r', 'e', 'ec', 'f', 'c', 'rn', 'rq', 'pl', 'bc')
   rec.retries, rec.crashes = 0, 0
@@ -24,6 +24,11 @@ local function run_again(rec)
     rec.attempt = tonumber(string.match(attempts, '%[(%d+),[^%[]*$'))
     redis.call('HSET', rec.key, 'an', rec.attempt)
   end
+end
+
+-- Puts a finished task back on its queue.
+local function run_again(rec)
+  start_anew(rec)
   to_ready(rec, false)
   emit(rec)
 end

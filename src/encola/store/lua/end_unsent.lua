@@ -1,7 +1,8 @@
 -- A task that was never sent has its end all the same: a later link of a chain that broke.
 -- Whoever waits for it must hear of the failure; so must a task that replaced itself with that chain.
 --
--- ARGV from 5: id, message, queue, type, error (JSON), error code
+-- ARGV from 5: id, message, queue, type, error (JSON), error code,
+--   children (JSON of what was sent on its behalf, its errbacks, for AsyncResult; '' = none)
 -- Returns 1 recorded | 0 the id is known: nothing was done
 -- Events: PENDING (of a new record), FAILURE
 local id, failure, code = ARGV[5], ARGV[9], ARGV[10]
@@ -20,5 +21,6 @@ else
   count(rec, {'enqueued'})
   emit(rec)
 end
+if ARGV[11] ~= '' then redis.call('HSET', rec.key, 'ch', ARGV[11]) end
 to_finished(rec, 'FAILURE', 'e', failure, code, false)
 return 1

@@ -6,7 +6,9 @@
 --   worker ('' or who holds it from the start: it goes under that lease with token 1, never on a list,
 --   unless its type is paused)
 -- Returns {'full', waiting}, {'taken', queue, type of the key there}, or one entry a task:
---   {1, id, created_ms} accepted, also as what a task that replaced itself waits for | {0, id, created_ms} duplicate: nothing was done, id is the one that is kept
+--   {1, id, created_ms} accepted, also as what a task that replaced itself waits for, or as another run of a
+--     finished task whose frozen signature was sent once more | {0, id, created_ms} duplicate: nothing was done,
+--     id is the one that is kept
 -- Events: PENDING or SCHEDULED, one a task.
 -- Not flagged allow-oom: a full server refuses new work and can still finish the old.
 local UNKNOWN_LEASE_MS = 30000
@@ -18,6 +20,19 @@ for a = first, #ARGV, per do
 end
 local refused = refusal(tonumber(ARGV[5]), tasks, places)
 if refused then return refused end
+
+-- Which sending of a frozen signature a message is of (encola/engine/sending.py); nil: of none.
+local function sending(message)
+  local is_json, headers = pcall(cjson.decode, string.match(message, '^[^\n]*'))
+  local ours = is_json and type(headers) == 'table' and headers.encola
+  return type(ours) == 'table' and ours.send or nil
+end
+
+-- Not the same sending repeated, but a later one.
+local function is_sent_again(rec, message)
+  local again = FINISHED[rec.state] and sending(message)
+  return again and again ~= sending(redis.call('HGET', rec.key, 'm'))
+end
 
 local out = {}
 for i = 0, tasks - 1 do
@@ -38,6 +53,11 @@ for i = 0, tasks - 1 do
       go_on(rec, message, due or 0)
       emit(rec)
     end
+    out[#out + 1] = {1, id, rec.created}
+  elseif rec and not kept and is_sent_again(rec, message) then
+    start_anew(rec)
+    go_on(rec, message, due or 0)
+    emit(rec)
     out[#out + 1] = {1, id, rec.created}
   elseif rec then
     out[#out + 1] = {0, rec.id, rec.created}
