@@ -7,7 +7,6 @@ the mail is in the mailbox.
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -140,9 +139,10 @@ def test_nonexistent_task_status() -> None:
     assert response.json()["detail"] == "Tarea no encontrada"
 
 
-def test_background_task_execution() -> None:
+@pytest.mark.asyncio
+async def test_background_task_execution() -> None:
     """The coroutine of one's own program, without a queue."""
-    result = asyncio.run(send_email_task("test@example.com", "Test Subject", "Test Body"))
+    result = await send_email_task("test@example.com", "Test Subject", "Test Body")
 
     assert result["status"] == "sent"
     assert result["email"] == "test@example.com"

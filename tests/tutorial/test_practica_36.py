@@ -159,8 +159,9 @@ class Student:
 @pytest.fixture
 def student() -> Iterator[Student]:
     running = Running({"ENCOLA_TASK_MODULES": "lesson_tasks"})
-    # What `make up` makes in a clone.
+    # What `make up` makes in a clone, and what pytest reads there.
     (running.folder / ".venv").symlink_to(Path(sys.prefix), target_is_directory=True)
+    (running.folder / "pyproject.toml").symlink_to(ROOT / "pyproject.toml")
     made = Student(running)
     try:
         yield made
