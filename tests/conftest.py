@@ -51,7 +51,7 @@ def valkey() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def redis7() -> Iterator[Server]:
+def redis7_binary() -> str:
     """Debian's Redis 7.0, the oldest server that is supported."""
     binary = shutil.which("redis-server")
     if binary is None:
@@ -59,7 +59,13 @@ def redis7() -> Iterator[Server]:
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    with running("Redis", binary) as server:
+    return binary
+
+
+@pytest.fixture(scope="session")
+def redis7(redis7_binary: str) -> Iterator[Server]:
+    """That server."""
+    with running("Redis", redis7_binary) as server:
         yield server
 
 

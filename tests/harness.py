@@ -46,8 +46,11 @@ ROOT = Path(__file__).parent.parent
 class Server:
     """An embedded Valkey of its own, with an append-only file unless told otherwise."""
 
-    def __init__(self, folder: Path, *, durable: bool = True, port: int = 0) -> None:
+    def __init__(
+        self, folder: Path, *, durable: bool = True, port: int = 0, binary: str = ""
+    ) -> None:
         self.folder = folder
+        self.binary = binary or str(get_binary_path())
         # A socket's path has at most 107 bytes; pytest's folders may be longer.
         self.runtime = Path(tempfile.mkdtemp(prefix="enc-"))
         self.socket = self.runtime / "v.sock"
@@ -61,7 +64,7 @@ class Server:
 
     def start(self) -> None:
         arguments = [
-            str(get_binary_path()),
+            self.binary,
             *("--port", str(self.port)),
             *("--unixsocket", str(self.socket)),
             *("--dir", str(self.folder)),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from encola.record import TaskState
-from harness import Bench, check
+from harness import Bench, Server, check
 from support import wait_until
 
 
@@ -53,8 +55,21 @@ def test_what_would_kill_a_stock_worker_is_a_failure_here(
     assert worker.process.poll() is None
 
 
-def test_a_full_server_refuses_new_work_and_finishes_the_old(bench: Bench) -> None:
+@pytest.fixture(params=["valkey", "redis"])
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    """As ``bench``, and the same on Debian's Redis 7.0."""
+    binary = "" if request.param == "valkey" else request.getfixturevalue("redis7_binary")
+    (tmp_path / "server").mkdir()
+    server = Server(tmp_path / "server", binary=binary)
+    server.start()
+    made = Bench(server, tmp_path)
+    yield made
+    made.close()
+
+
+def test_a_full_server_refuses_new_work_and_finishes_the_old(either: Bench) -> None:
     """With no memory left the worker claims, runs and settles all that was accepted."""
+    bench = either
     bench.send("work", 0.01, count=60)
     again = bench.send("again", 2, "retry", count=3) + bench.send("again", 2, "replace", count=3)
     bench.client.config_set("maxmemory-policy", "noeviction")

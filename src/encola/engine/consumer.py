@@ -5,10 +5,11 @@ The worker's consumer: Celery's, claiming under the lease. What it cannot run is
 from __future__ import annotations
 
 import logging
+import warnings
 from typing import Any, ClassVar
 
 from celery import bootsteps, signals
-from celery.exceptions import ImproperlyConfigured
+from celery.exceptions import CPendingDeprecationWarning, ImproperlyConfigured
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer.tasks import Tasks
 
@@ -17,6 +18,10 @@ from .steps import keep_what_is_there
 from .transport import Channel, Transport
 
 logger = logging.getLogger(__name__)
+
+# Celery says at each loss of a connection that its next release will stop what runs unless it is told:
+# it is told (worker_cancel_long_running_tasks_on_connection_loss, in app.py).
+warnings.filterwarnings("ignore", r"\s*In Celery 5\.1 we introduced", CPendingDeprecationWarning)
 
 
 class BindLease(bootsteps.StartStopStep):

@@ -129,6 +129,14 @@ class Channel(AddressedChannel):
             is_heard = sum(client.publish(topic, payload) for topic in topics) > 0
         self.unheard_since = None if is_heard else self.unheard_since or time.monotonic()
 
+    def _size(self, queue: str) -> int:
+        # Without MULTI, in which a full Redis 7.0 refuses even to count: a worker asks as it starts.
+        with self.conn_or_acquire() as client:
+            pipeline = client.pipeline(transaction=False)
+            for priority in self.priority_steps:
+                pipeline.llen(self._q_for_pri(queue, priority))
+            return sum(pipeline.execute())
+
     def _purge(self, queue: str) -> int:
         purged = 0
         while taken := self.run(self.verbs.purge(queue)):

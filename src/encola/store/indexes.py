@@ -197,7 +197,8 @@ class StateWalk:
 
     async def _look(self, first: object, last: object, count: int, *, desc: bool) -> list[Entry]:
         # In one step: a task that changes its state in between is in one of the sets all the same.
-        pipeline = self._client.pipeline(transaction=True)
+        # Not for one set alone: inside of MULTI a full Redis 7.0 refuses even to read.
+        pipeline = self._client.pipeline(transaction=len(self._keys) > 1)
         for key in self._keys:
             pipeline.zrange(
                 key, first, last, desc=desc, byscore=True, offset=0, num=count, withscores=True
