@@ -2,9 +2,10 @@
 One reader of the event stream, for everybody who listens in this process.
 
     1. The first subscriber starts the reader; it blocks on the stream's end.
-    2. What it reads is encoded once and kept in a ring, about the last minute's worth.
-    3. A tick makes it visible and wakes the subscribers: at once when all was quiet; under
-       load no sooner than the last round of writing allows, and at most 100 ms later.
+    2. What it reads is encoded once, kept in a ring, about the last minute's worth, and
+       visible: the subscribers are woken.
+    3. Then it rests, for as long as the writing asks for, and 100 ms at most. So what comes
+       alone goes out at once, and what comes thickly is read, and written, together.
     4. Each subscriber takes what is new for it from the ring, by its own position. Those
        with the same filter and position share the very same bytes. One that has fallen
        behind the ring, or has just come back, reads from the stream itself.
@@ -25,7 +26,7 @@ from typing import Any, Final, Protocol
 from ..client import current_loop_client
 from ..errors import EncolaError
 from ..loops import end_task, of_this_loop
-from ..store.events import START, Event, EventStream, Order, Read
+from ..store.events import START, Event, EventStream, Order, Waited
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ RING_BYTES: Final = 4 * 1024 * 1024
 READ_COUNT: Final = 1_000
 #: Less than a socket's time limit (5 s).
 READ_WAIT_MS: Final = 2_000
-#: Between two rounds of writing under load, in seconds: four times what a round takes, within these.
+#: Between two rounds of writing, in seconds: four times what a round takes, within these.
 SHORTEST_TICK: Final = 0.02
 LONGEST_TICK: Final = 0.1
 TICK_FACTOR: Final = 4
@@ -61,7 +62,7 @@ class Listener(Protocol):
     """What the fan-out asks of a subscriber."""
 
     def wake(self) -> None: ...
-    def cut_off_if_slow(self, now: float) -> None: ...
+    def beat(self, now: float) -> None: ...
     def close(self) -> None: ...
 
 
@@ -71,7 +72,7 @@ class Fanout:
     def __init__(self) -> None:
         self.stream = make_stream()
         self.visible: Order = START
-        """How far subscribers may go."""
+        """The last event that was read."""
         self.generation = 0
         """Grows when the stream was interrupted: what was before cannot be gone on from."""
         self.listeners: set[Listener] = set()
@@ -81,15 +82,11 @@ class Fanout:
         self._ring: list[Told] = []
         self._ring_bytes = 0
         self._ring_from: Order = START
-        self._read: Order = START
         self._logged: Order = START
         self._chunks: dict[tuple[Any, ...], Any] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._starting: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
-        self._ticked_at = 0.0
-        self._pause = SHORTEST_TICK
 
     # --- who listens --------------------------------------------------------------
 
@@ -110,7 +107,7 @@ class Fanout:
             raise
 
     async def _start(self) -> None:
-        self._read = self._ring_from = self.visible = await self.stream.end()
+        self._ring_from = self.visible = await self.stream.end()
         self._logged = await self.stream.logged_end()
         self._tasks = [
             asyncio.create_task(self._read_on(), name="encola-events"),
@@ -152,49 +149,61 @@ class Fanout:
         found = self._chunks.get((key, position))
         if found is None:
             start = bisect.bisect_right(self._ring, position, key=_order_of)
-            end = bisect.bisect_right(self._ring, self.visible, key=_order_of)
-            found = self._chunks[key, position] = make(self._ring[start:end])
+            found = self._chunks[key, position] = make(self._ring[start:])
         return found
 
     # --- the reader -------------------------------------------------------------------
 
     async def _read_on(self) -> None:
-        is_away = must_look = False
-        pause = 0.1
+        was_away, pause = False, 0.1
         while True:
             try:
-                if must_look:
-                    self._take_up(await self.stream.after(self._read, READ_COUNT))
-                waited = await self.stream.wait(self._read, self._logged, READ_COUNT, READ_WAIT_MS)
+                waited = await self.stream.wait(
+                    self.visible, self._logged, READ_COUNT, READ_WAIT_MS
+                )
+                came_at = self._loop.time()
+                # After an absence it may be another store. All that one read may give: we may be so far
+                # behind that the stream was shortened past us. Nothing: it may have been emptied, and
+                # begun anew with ids before ours.
+                if was_away or len(waited.events) in (0, READ_COUNT):
+                    read = await self.stream.after(self.visible, 0)
+                    if not read.is_complete:
+                        self._begin_anew(read.end)
+                        continue
             except EncolaError as error:
-                if not is_away:
+                if not was_away:
                     logger.warning("The events cannot be read at the moment: %s", error)
-                is_away = must_look = True
+                was_away = True
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 2.0)
                 continue
-            is_away, pause = False, 0.1
-            # All that one read may give: the stream may have been shortened past us. Nothing: it may
-            # have been emptied, and begun anew with ids before ours.
-            must_look = len(waited.events) in (0, READ_COUNT)
+            was_away, pause = False, 0.1
+            self._tell_logs(waited)
+            self._add(waited.events)
             if len(waited.events) < READ_COUNT:
-                self._add(waited.events)
-            self._logged = waited.logged
-            for task_id in waited.wrote & self.readers.keys():
-                for read_on in list(self.readers[task_id]):
-                    read_on()
+                await self._rest(came_at)
 
-    def _take_up(self, read: Read) -> None:
-        """Goes on where the store has all that came since, and else says that something is missing."""
-        if read.is_complete:
-            self._add(read.events)
-            return
+    def _tell_logs(self, waited: Waited) -> None:
+        self._logged = waited.logged
+        for task_id in waited.wrote & self.readers.keys():
+            for read_on in list(self.readers[task_id]):
+                read_on()
+
+    async def _rest(self, since: float) -> None:
+        """Lets what comes gather; *since*: when what was read last had come."""
+        # Whoever was woken is called before this task is again, and writes.
+        await asyncio.sleep(0)
+        took = self._loop.time() - since
+        await asyncio.sleep(max(SHORTEST_TICK, min(LONGEST_TICK, TICK_FACTOR * took)) - took)
+
+    def _begin_anew(self, end: Order) -> None:
+        """Some of what came after what is visible is not there."""
         logger.warning("Some events are no longer kept; who listens is told to load anew.")
         self.generation += 1
-        self._read, self._logged = read.end, START
         self._ring.clear()
         self._ring_bytes = 0
-        self._ring_from = self.visible = self._read
+        self._ring_from = self.visible = end
+        self._logged = START
         self._chunks.clear()
         self._wake()
 
@@ -205,10 +214,11 @@ class Fanout:
             told = Told(event.order, event.encode(), event)
             self._ring.append(told)
             self._ring_bytes += len(told.data)
-        self._read = events[-1].order
+        self.visible = events[-1].order
         if len(self._ring) > RING or self._ring_bytes > RING_BYTES:
             self._shorten()
-        self._schedule_tick()
+        self._chunks.clear()
+        self._wake()
 
     def _shorten(self) -> None:
         """Drops the older half: half at once is cheap, one by one is not."""
@@ -217,26 +227,6 @@ class Fanout:
         self._ring_bytes -= sum(len(told.data) for told in self._ring[:half])
         del self._ring[:half]
         self._chunks.clear()
-
-    # --- the tick -----------------------------------------------------------------------
-
-    def _schedule_tick(self) -> None:
-        if self._timer is None:
-            due = max(self._loop.time(), self._ticked_at + self._pause)
-            self._timer = self._loop.call_at(due, self._tick)
-
-    def _tick(self) -> None:
-        self._timer = None
-        self._ticked_at = self._loop.time()
-        self._chunks.clear()
-        self.visible = self._read
-        self._wake()
-        # Called after everybody who was woken has written.
-        self._loop.call_soon(self._measure)
-
-    def _measure(self) -> None:
-        took = self._loop.time() - self._ticked_at
-        self._pause = max(SHORTEST_TICK, min(LONGEST_TICK, TICK_FACTOR * took))
 
     def _wake(self) -> None:
         for listener in list(self.listeners):
@@ -247,8 +237,7 @@ class Fanout:
             await asyncio.sleep(BEAT_SECONDS)
             now = self._loop.time()
             for listener in list(self.listeners):
-                listener.cut_off_if_slow(now)
-                listener.wake()
+                listener.beat(now)
 
 
 def _order_of(told: Told) -> Order:

@@ -37,6 +37,28 @@ class Wanted:
             and (not self.task_ids or event.task_id in self.task_ids)
         )
 
+    def may_admit(self, found: Wanted) -> bool:
+        """Whether it may admit one of some events, of which *found* has every value: see :func:`values_of`."""
+        return not (
+            (self.types and self.types.isdisjoint(found.types))
+            or (self.states and self.states.isdisjoint(found.states))
+            or (self.queues and self.queues.isdisjoint(found.queues))
+            or (self.user_ids and self.user_ids.isdisjoint(found.user_ids))
+            or (self.task_ids and self.task_ids.isdisjoint(found.task_ids))
+        )
+
+
+def values_of(told: Sequence[Told]) -> Wanted:
+    """Every value that some events have: looked at once, it spares a thousand filters to look at each event."""
+    events = [each.event for each in told]
+    return Wanted(
+        types=frozenset(event.type for event in events),
+        states=frozenset(event.state for event in events),
+        user_ids=frozenset(event.user_id for event in events if event.user_id),
+        queues=frozenset(event.queue for event in events),
+        task_ids=frozenset(event.task_id for event in events),
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class Portion(Generic[C]):
@@ -76,6 +98,7 @@ class Subscription(Generic[C]):
         self._is_over = fanout.is_closing
         self._is_checked = position is None
         self._is_poked = False
+        self._is_idle = False
         self._told_at = asyncio.get_running_loop().time()
         self.change(wanted, encode)
         fanout.join(self)
@@ -106,33 +129,54 @@ class Subscription(Generic[C]):
                 self._is_poked = False
                 return Portion(self.position)
             # Woken while it looked, or from now on.
+            self._is_idle = True
             await self._waiter
+            self._is_idle = False
         return None
 
     # --- what the fan-out calls --------------------------------------------------------
 
     def wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        """Something is visible."""
+        # Most filters let nothing of most rounds through: then the task that waits is left alone.
+        if not (self._is_idle and self._passes_over()):
+            self._rouse()
 
     def poke(self) -> None:
         """Something else than an event has happened: :meth:`next` answers, with nothing."""
         self._is_poked = True
-        self.wake()
+        self._rouse()
 
-    def cut_off_if_slow(self, now: float) -> None:
+    def beat(self, now: float) -> None:
+        """Sends a sign of life where one is due; cuts off one that takes nothing."""
         if self.sending_since is not None and now - self.sending_since > SLOW_SECONDS:
             self.is_slow = True
             if self._task is not None:
                 self._task.cancel()
+        self._rouse()
 
     def close(self) -> None:
         """Ends it, also from outside: the peer has gone, or the process stops."""
         self._is_over = True
         self.fanout.leave(self)
-        self.wake()
+        self._rouse()
 
     # --- inside ----------------------------------------------------------------------------
+
+    def _rouse(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _passes_over(self) -> bool:
+        """Goes on past what is visible, where all of it is in memory and none of it is wanted."""
+        fanout = self.fanout
+        if self._generation != fanout.generation or not fanout.covers(self.position):
+            return False
+        found: Wanted = fanout.chunk(values_of, self.position, values_of)
+        if self._wanted.may_admit(found):
+            return False
+        self.position = max(self.position, fanout.visible)
+        return True
 
     async def _advance(self) -> Portion[C] | None:
         fanout = self.fanout

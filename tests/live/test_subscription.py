@@ -1,0 +1,174 @@
+"""Many filters beside one another, without a server: each is told what it wants, and left alone otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from encola.api import fanout as fanout_module
+from encola.api.fanout import Fanout, Told
+from encola.api.subscription import Subscription, Wanted, values_of
+from encola.record import TaskState
+from encola.store.events import START, Event, Order, Read, Waited
+
+NAMES = ("a", "b", "c")
+STATES = (TaskState.PENDING, TaskState.SUCCESS, TaskState.REVOKED)
+
+
+class Stream:
+    """A stream of events in memory."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.has_come = asyncio.Event()
+
+    def add(self, events: Iterable[Event]) -> None:
+        self.events += events
+        self.has_come.set()
+
+    async def end(self) -> Order:
+        return self.events[-1].order if self.events else START
+
+    async def logged_end(self) -> Order:
+        return START
+
+    async def after(self, order: Order, count: int) -> Read:
+        return Read(self._after(order)[:count], is_complete=True, end=await self.end())
+
+    async def wait(self, order: Order, logged: Order, count: int, wait_ms: int) -> Waited:
+        while not (found := self._after(order)):
+            self.has_come.clear()
+            await self.has_come.wait()
+        return Waited(found[:count])
+
+    def _after(self, order: Order) -> list[Event]:
+        return [event for event in self.events if event.order > order]
+
+
+def names() -> st.SearchStrategy[frozenset[str]]:
+    return st.frozensets(st.sampled_from(NAMES), max_size=2)
+
+
+filters = st.builds(
+    Wanted,
+    types=names(),
+    states=st.frozensets(st.sampled_from([str(state) for state in STATES]), max_size=2),
+    user_ids=names(),
+    queues=names(),
+    task_ids=names(),
+)
+#: What an event has besides its order.
+kinds = st.tuples(
+    st.sampled_from(NAMES),
+    st.sampled_from(NAMES),
+    st.sampled_from(STATES),
+    st.sampled_from(NAMES),
+    st.sampled_from([*NAMES, None]),
+)
+
+
+def made(number: int, kind: tuple[str, str, TaskState, str, str | None]) -> Event:
+    task_id, type_name, state, queue, user_id = kind
+    return Event((number, 0), task_id, type_name, state, queue, user_id, 0, 0)
+
+
+@given(st.lists(filters, max_size=5), st.lists(st.lists(kinds, max_size=4), max_size=4))
+def test_each_is_told_what_its_filter_admits_and_nothing_else(
+    wanted: list[Wanted], rounds: list[list[tuple[str, str, TaskState, str, str | None]]]
+) -> None:
+    numbers = iter(range(1, 1000))
+    events = [[made(next(numbers), kind) for kind in kinds] for kinds in rounds]
+    told = asyncio.run(listen(wanted, events))
+
+    assert [
+        [event.order for batch in events for event in batch if each.admits(event)]
+        for each in wanted
+    ] == told
+
+
+def test_one_that_wants_nothing_of_it_is_not_woken() -> None:
+    """It goes on all the same, so that it does not fall behind."""
+    woken, position, end = asyncio.run(count_wakes())
+
+    assert woken == 1
+    assert position == end
+
+
+async def listen(wanted: list[Wanted], rounds: list[list[Event]]) -> list[list[Order]]:
+    """What listeners with these filters are told of the events of each round."""
+    fanout, stream = await begin()
+    subscriptions = [Subscription(fanout, each, orders_of) for each in wanted]
+    heard: list[list[Order]] = [[] for _ in wanted]
+    tasks = [
+        asyncio.create_task(hear(each, into))
+        for each, into in zip(subscriptions, heard, strict=True)
+    ]
+    for events in rounds:
+        stream.add(events)
+        end = await stream.end()
+        await until(fanout, subscriptions, end)
+    await fanout.close()
+    await asyncio.gather(*tasks)
+    return heard
+
+
+async def count_wakes() -> tuple[int, Order, Order]:
+    """How often one that wants another type looks, how far it is, and how far it should be."""
+    fanout, stream = await begin()
+    looked = 0
+
+    class Counting(Subscription[list[Order]]):
+        async def _advance(self) -> None:  # type: ignore[override]
+            nonlocal looked
+            looked += 1
+
+    subscription = Counting(fanout, Wanted(types=frozenset({"other"})), orders_of)
+    task = asyncio.create_task(subscription.next())
+    for number in range(1, 6):
+        await asyncio.sleep(0)
+        stream.add([made(number, ("a", "a", TaskState.PENDING, "a", None))])
+        await until(fanout, [subscription], (number, 0))
+    position = subscription.position
+    await fanout.close()
+    await task
+    return looked, position, await stream.end()
+
+
+async def begin() -> tuple[Fanout, Stream]:
+    stream = Stream()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fanout_module, "make_stream", lambda: stream)
+        patch.setattr(fanout_module, "SHORTEST_TICK", 0.0)
+        fanout = Fanout()
+    await fanout.ready()
+    return fanout, stream
+
+
+async def until(fanout: Fanout, subscriptions: list[Subscription[list[Order]]], end: Order) -> None:
+    async with asyncio.timeout(10):
+        while fanout.visible != end or any(each.position != end for each in subscriptions):
+            await asyncio.sleep(0)
+
+
+async def hear(subscription: Subscription[list[Order]], into: list[Order]) -> None:
+    while (portion := await subscription.next()) is not None:
+        into += portion.chunk or []
+
+
+def orders_of(told: Iterable[Told]) -> list[Order]:
+    return [each.order for each in told]
+
+
+@given(filters, st.lists(kinds, max_size=4))
+def test_what_may_be_admitted_is_never_passed_over(
+    wanted: Wanted, given_kinds: list[tuple[str, str, TaskState, str, str | None]]
+) -> None:
+    events = [made(number, kind) for number, kind in enumerate(given_kinds)]
+    told = [Told(event.order, event.encode(), event) for event in events]
+
+    if any(wanted.admits(event) for event in events):
+        assert wanted.may_admit(values_of(told))
