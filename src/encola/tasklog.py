@@ -62,8 +62,10 @@ class Run:
     """Not sent yet."""
     skipped: int = 0
     """Lines before these that were too many."""
-    unfinished: dict[str, str] = field(default_factory=dict[str, str])
-    """Of each stream, text without its end of line."""
+    has_written: bool = False
+    """It may have nothing left to send, and be on its way."""
+    unfinished: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
+    """Of each stream and thread, text without its end of line."""
 
 
 _current: ContextVar[Run | None] = ContextVar("encola_run", default=None)
@@ -105,10 +107,12 @@ class TaskLog:
         if self.is_alone:
             self._own_threads(ended)
             self._alone = None
-        for stream in list(ended.unfinished):
-            self.take(ended, stream, "\n")
-        if ended.lines:
-            # Also a soft time limit that strikes just here: the task has ended before it.
+        with self._lock:
+            unfinished, ended.unfinished = ended.unfinished, {}
+        for (stream, _), text in unfinished.items():
+            self._take_line(ended, stream, text)
+        if ended.has_written:
+            # What is being sent at this moment is waited for. Also a soft time limit that strikes just here: the task has ended before it.
             with contextlib.suppress(Exception):
                 self.send([ended])
 
@@ -130,6 +134,7 @@ class TaskLog:
         line = {"at": round(at * 1000), "level": level, "source": source, "message": text}
         with self._lock:
             to.lines.append(orjson.dumps(line))
+            to.has_written = True
             self._pending[to] = None
             self._count += 1
             if len(to.lines) > get_settings().log_lines:
@@ -139,16 +144,21 @@ class TaskLog:
         self._wake()
 
     def take(self, to: Run, stream: str, text: str) -> None:
-        """Text of a stream, in pieces as they come; a carriage return begins the line anew."""
+        """Text of a stream, in pieces as they come."""
+        # ``print`` writes the end of its line by itself, and another thread may come in between.
+        key = (stream, threading.get_ident())
         with self._lock:
-            *whole, rest = (to.unfinished.pop(stream, "") + text).split("\n")
+            *whole, rest = (to.unfinished.pop(key, "") + text).split("\n")
             if rest:
-                to.unfinished[stream] = rest[-LINE_CHARACTERS:]
-        level = "warning" if stream == "stderr" else "info"
+                to.unfinished[key] = rest[-LINE_CHARACTERS:]
         for line in whole:
-            shown = line.rstrip("\r").rpartition("\r")[2]
-            if shown.strip():
-                self.write(to, level, stream, shown, time.time())
+            self._take_line(to, stream, line)
+
+    def _take_line(self, to: Run, stream: str, line: str) -> None:
+        """A carriage return begins it anew."""
+        shown = line.rstrip("\r").rpartition("\r")[2]
+        if shown.strip():
+            self.write(to, "warning" if stream == "stderr" else "info", stream, shown, time.time())
 
     def _skip(self, of: Run) -> None:
         of.lines.popleft()

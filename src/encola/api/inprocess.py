@@ -244,7 +244,7 @@ async def _logged(task_id: str, runner: Runner) -> Mapping[str, Any]:
     try:
         return await runner()
     finally:
-        if run.lines:
+        if run.has_written:
             await asyncio.to_thread(log.end, run)
 
 
