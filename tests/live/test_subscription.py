@@ -5,48 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_stream import Kind, begin, made
 
-from encola.api import fanout as fanout_module
 from encola.api.fanout import Fanout, Told
 from encola.api.subscription import Subscription, Wanted, values_of
 from encola.record import TaskState
-from encola.store.events import START, Event, Order, Read, Waited
+from encola.store.events import Event, Order
 
 NAMES = ("a", "b", "c")
 STATES = (TaskState.PENDING, TaskState.SUCCESS, TaskState.REVOKED)
-
-
-class Stream:
-    """A stream of events in memory."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.has_come = asyncio.Event()
-
-    def add(self, events: Iterable[Event]) -> None:
-        self.events += events
-        self.has_come.set()
-
-    async def end(self) -> Order:
-        return self.events[-1].order if self.events else START
-
-    async def logged_end(self) -> Order:
-        return START
-
-    async def after(self, order: Order, count: int) -> Read:
-        return Read(self._after(order)[:count], is_complete=True, end=await self.end())
-
-    async def wait(self, order: Order, logged: Order, count: int, wait_ms: int) -> Waited:
-        while not (found := self._after(order)):
-            self.has_come.clear()
-            await self.has_come.wait()
-        return Waited(found[:count])
-
-    def _after(self, order: Order) -> list[Event]:
-        return [event for event in self.events if event.order > order]
 
 
 def names() -> st.SearchStrategy[frozenset[str]]:
@@ -71,14 +40,9 @@ kinds = st.tuples(
 )
 
 
-def made(number: int, kind: tuple[str, str, TaskState, str, str | None]) -> Event:
-    task_id, type_name, state, queue, user_id = kind
-    return Event((number, 0), task_id, type_name, state, queue, user_id, 0, 0)
-
-
 @given(st.lists(filters, max_size=5), st.lists(st.lists(kinds, max_size=4), max_size=4))
 def test_each_is_told_what_its_filter_admits_and_nothing_else(
-    wanted: list[Wanted], rounds: list[list[tuple[str, str, TaskState, str, str | None]]]
+    wanted: list[Wanted], rounds: list[list[Kind]]
 ) -> None:
     numbers = iter(range(1, 1000))
     events = [[made(next(numbers), kind) for kind in kinds] for kinds in rounds]
@@ -138,16 +102,6 @@ async def count_wakes() -> tuple[int, Order, Order]:
     return looked, position, await stream.end()
 
 
-async def begin() -> tuple[Fanout, Stream]:
-    stream = Stream()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fanout_module, "make_stream", lambda: stream)
-        patch.setattr(fanout_module, "SHORTEST_TICK", 0.0)
-        fanout = Fanout()
-    await fanout.ready()
-    return fanout, stream
-
-
 async def until(fanout: Fanout, subscriptions: list[Subscription[list[Order]]], end: Order) -> None:
     async with asyncio.timeout(10):
         while fanout.visible != end or any(each.position != end for each in subscriptions):
@@ -164,9 +118,7 @@ def orders_of(told: Iterable[Told]) -> list[Order]:
 
 
 @given(filters, st.lists(kinds, max_size=4))
-def test_what_may_be_admitted_is_never_passed_over(
-    wanted: Wanted, given_kinds: list[tuple[str, str, TaskState, str, str | None]]
-) -> None:
+def test_what_may_be_admitted_is_never_passed_over(wanted: Wanted, given_kinds: list[Kind]) -> None:
     events = [made(number, kind) for number, kind in enumerate(given_kinds)]
     told = [Told(event.order, event.encode(), event) for event in events]
 

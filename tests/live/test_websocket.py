@@ -158,6 +158,26 @@ def test_what_is_not_understood_is_answered_and_the_connection_stays(talk: Talk)
     assert talk.hear()["event"] == "hello"
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"last_event_id": "", "filter": None},
+        {"filter": {"type": "", "state": None, "queue": []}},
+        {"filter": {"type": ["", "t"]}},
+    ],
+)
+def test_what_is_given_and_empty_is_not_given(
+    bench: Bench, talk: Talk, given: dict[str, Any]
+) -> None:
+    """As in a query."""
+    talk.say(**given)
+    hello = talk.hear()
+    enqueue(bench, 1)
+
+    assert hello["event"] == "hello", hello
+    assert talk.hear_tasks(1) == stored(bench)
+
+
 def test_a_page_of_another_site_cannot_listen(api: Api) -> None:
     with pytest.raises(InvalidStatus) as refused:
         Talk(api, origin="http://evil.example")

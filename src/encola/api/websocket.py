@@ -24,7 +24,7 @@ from ..record import TaskState
 from ..store.events import Order, read_order, write_order
 from ..task import public_errors
 from .events import MOST_VALUES
-from .fanout import Told, current_fanout
+from .fanout import SLOW_SECONDS, Told, current_fanout
 from .subscription import Portion, Subscription, Wanted
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,13 @@ FAREWELL_SECONDS: Final = 1.0
 
 
 def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
+    # As in a query: what is given and empty is not given.
+    given = value if isinstance(value, list) else [value]
+    return [each for each in given if each not in (None, "")]
+
+
+def _as_order(value: object) -> Order | None:
+    return None if value in (None, "") else read_order(str(value))
 
 
 Values = Annotated[
@@ -69,10 +75,10 @@ class Subscribe(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     action: Literal["subscribe"]
-    filter: EventFilter = EventFilter()
-    last_event_id: Annotated[Order | None, BeforeValidator(lambda v: v and read_order(str(v)))] = (
-        None
-    )
+    filter: Annotated[
+        EventFilter, BeforeValidator(lambda value: {} if value is None else value)
+    ] = EventFilter()
+    last_event_id: Annotated[Order | None, BeforeValidator(_as_order)] = None
     batch: bool = False
     """One message with an array of all that goes out together."""
 
@@ -114,8 +120,8 @@ class Conversation:
                     async with asyncio.timeout(FAREWELL_SECONDS):
                         await self._websocket.close(code)
         finally:
-            await self._unsubscribe()
-            reader.cancel()
+            await end_task(reader)
+            await self._unsubscribe(0)
 
     # --- from the client --------------------------------------------------------------
 
@@ -142,7 +148,7 @@ class Conversation:
             await self._say("error", None, problem)
             return
         if isinstance(wanted, Unsubscribe):
-            await self._unsubscribe()
+            await self._unsubscribe(SLOW_SECONDS)
             return
         try:
             await self._subscribe(wanted)
@@ -152,33 +158,34 @@ class Conversation:
     async def _subscribe(self, wanted: Subscribe) -> None:
         fanout = await current_fanout()
         # With another filter it goes on where it was, so that nothing is missed in between.
-        before = self._subscription.position if self._subscription else None
-        await self._unsubscribe()
+        before = self._subscription
+        await self._unsubscribe(SLOW_SECONDS)
+        if self._over.done():
+            return
         encode = encode_together if wanted.batch else encode_each
-        position = wanted.last_event_id or before
+        position = wanted.last_event_id or (before.position if before else None)
         self._subscription = Subscription(fanout, wanted.filter.wanted(), encode, position)
         self._sender = asyncio.create_task(self._send_on(self._subscription))
 
-    async def _unsubscribe(self) -> None:
-        subscription, self._subscription = self._subscription, None
-        sender, self._sender = self._sender, None
+    async def _unsubscribe(self, patience: float) -> None:
+        """*patience*: in seconds. What is being sent counts as told, so that it has to go out whole."""
+        subscription, sender = self._subscription, self._sender
         if subscription is not None and sender is not None:
             subscription.close()
+            sent, _ = await asyncio.wait([sender], timeout=patience)
+            subscription.is_slow = not sent and not self._over.done()
             await end_task(sender)
+            self._subscription = self._sender = None
 
     # --- to the client -------------------------------------------------------------------
 
     async def _send_on(self, subscription: Subscription[list[str]]) -> None:
         subscription.belong_to_this_task()
-        clock = asyncio.get_running_loop().time
         head = write_order(subscription.position)
         try:
-            await self._say("hello", head, {"last_event_id": head})
+            await self._send(subscription, [_message("hello", head, {"last_event_id": head})])
             while (portion := await subscription.next()) is not None:
-                subscription.sending_since = clock()
-                for text in portion.chunk or [_without_events(portion)]:
-                    await self._websocket.send_text(text)
-                subscription.sending_since = None
+                await self._send(subscription, portion.chunk or [_without_events(portion)])
             # Else it was closed for another subscription in its place.
             if subscription.fanout.is_closing:
                 self._end(RESTARTING)
@@ -192,6 +199,12 @@ class Conversation:
             self._end(TRY_AGAIN_LATER)
         except (RuntimeError, WebSocketDisconnect):
             self._end(None)
+
+    async def _send(self, subscription: Subscription[list[str]], texts: list[str]) -> None:
+        subscription.sending_since = asyncio.get_running_loop().time()
+        for text in texts:
+            await self._websocket.send_text(text)
+        subscription.sending_since = None
 
     async def _say(self, event: str, event_id: str | None, data: dict[str, Any]) -> None:
         await self._websocket.send_text(_message(event, event_id, data))
