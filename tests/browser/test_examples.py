@@ -1,4 +1,4 @@
-"""The JavaScript of docs/live.md, as the page has it; tests/live has the Python."""
+"""The JavaScript of docs/live.md and docs/acting.md, as the pages have it; tests/live has the Python."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from examples import example
+from examples import acting, example
 from live_service import Api, enqueue, new_bench
 from playwright.sync_api import Page
 from window import Open
@@ -84,3 +84,37 @@ def test_a_page_that_finds_no_store_comes_back(opened: Open, bench: Bench, api: 
 def _look(page: Page) -> Any:
     # Playwright hands on what came only while something is asked of it.
     return page.evaluate("true")
+
+
+def test_a_page_acts(opened: Open, bench: Bench, api: Api) -> None:
+    """Again with another input; all that match, after a question with their number; a queue stands still."""
+    mail = {"email": "ana@example.com", "subject": "Once", "body": "…"}
+    old = api.call("POST", "/tasks/email/celery", mail)["task_id"]
+    api.call("DELETE", f"/tasks/cancel/{old}")
+    many = enqueue(bench, 2000, type_="t", queue="files")
+    page = opened("/health", address=api.address)
+    page.evaluate(
+        f"() => {{ {acting('JavaScript')}; Object.assign(globalThis, {{ again, cancelAll, pause }}); }}"
+    )
+    new = page.evaluate("id => again(id, { subject: 'Once more' })", old)
+    asked, told, result = page.evaluate(
+        """async () => {
+          const asked = [];
+          const told = [];
+          const no = await cancelAll({ type: 't' }, (count) => asked.push(count) && false, () => 0);
+          if (no !== null) throw new Error('it was not asked');
+          const result = await cancelAll({ type: 't' }, (count) => asked.push(count), (p) => told.push(p));
+          return [asked, told, result];
+        }"""
+    )
+    paused = page.evaluate("pause('files')")
+    refused = page.evaluate("again('nobody', {}).catch((error) => error.message)")
+
+    assert api.get(f"/tasks/{new['task_id']}")["input"] == mail | {"subject": "Once more"}
+    assert asked == [2000, 2000]
+    assert told
+    assert {progress["total"] for progress in told} == {2000}
+    assert result == {"matched": 2000, "changed": 2000, "skipped": 0}
+    assert api.get(f"/tasks/{many[-1]}")["state"] == "REVOKED"
+    assert paused["paused"] is True
+    assert refused in ("Task not found", "Tarea no encontrada")

@@ -1,4 +1,4 @@
-"""The Python programs of docs/live.md, as the page has them; tests/browser has those of JavaScript."""
+"""The Python programs of docs/live.md and docs/acting.md, as the pages have them; tests/browser has those of JavaScript."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from examples import example
+from examples import acting, example
 from live_service import Api, enqueue
 from wire import wire_to
 
@@ -72,3 +72,31 @@ def _tell(bench: Bench, output: Path) -> list[str]:
 
 def _lines(output: Path) -> list[str]:
     return output.read_text().splitlines()
+
+
+def test_the_program_that_acts_says_what_it_did(bench: Bench, api: Api) -> None:
+    """It runs one again with another input, and cancels this and all others that wait."""
+    mail = {"email": "ana@example.com", "subject": "Once", "body": "…"}
+    old, *others = (api.call("POST", "/tasks/email/celery", mail)["task_id"] for _ in range(4))
+    api.call("DELETE", f"/tasks/cancel/{old}")
+    program = acting("Python").replace("127.0.0.1:8000", api.address.removeprefix("http://"))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program, old],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "no_proxy": "127.0.0.1"},
+    )
+    [new] = (task for task in api.get("/tasks?type=email")["items"] if task["retried_from"])
+
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert done.stdout.splitlines() == [
+        old,
+        "4",
+        "{'matched': 4, 'changed': 4, 'skipped': 0}",
+        "Queue encola paused",
+        "Queue encola resumed",
+    ]
+    assert (new["retried_from"], new["input"]) == (old, mail | {"subject": "Once more"})
+    assert {api.get(f"/tasks/{task_id}")["state"] for task_id in others} == {"REVOKED"}
