@@ -8,7 +8,7 @@ import signal
 import time
 from typing import Any
 
-from celery import current_task
+from celery import Task, current_task, signals
 
 from encola.engine import celery_app
 
@@ -65,6 +65,30 @@ def stubborn(seconds: float) -> None:
 def segfault() -> None:
     note("start")
     os.kill(os.getpid(), signal.SIGSEGV)
+
+
+class DiesBefore(Task):
+    abstract = True
+
+    def before_start(self, *args: Any) -> None:
+        note("start")
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@celery_app.task(base=DiesBefore)
+def segfault_before() -> None: ...
+
+
+@signals.task_prerun.connect
+def die_at_the_signal(task: Any, **_: Any) -> None:
+    """Before anybody has asked whether the attempt may start."""
+    if task.name.endswith("segfault_at_the_signal"):
+        note("start")
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@celery_app.task
+def segfault_at_the_signal() -> None: ...
 
 
 @celery_app.task

@@ -13,10 +13,11 @@ from harness import Bench, Server, check
 from support import wait_until
 
 
-def test_a_task_that_segfaults_is_parked_the_third_time(bench: Bench) -> None:
-    """Three lost children: dead, with the reason, and the worker lives on."""
+@pytest.mark.parametrize("name", ["segfault", "segfault_before", "segfault_at_the_signal"])
+def test_a_task_that_segfaults_is_parked_the_third_time(bench: Bench, name: str) -> None:
+    """Three lost children, in the task or on the way to it: dead, with the reason, and the worker lives on."""
     worker = bench.worker().wait_ready()
-    (poison,) = bench.send("segfault")
+    (poison,) = bench.send(name)
     bench.wait_finished(30, [poison])
     record = bench.record(poison)
 

@@ -167,6 +167,45 @@ def on_a_base(self: Any) -> int:
     return int(self.calls)
 
 
+class Alone(celery.Task):
+    """Calls nobody else's, as Celery's own are empty."""
+
+    abstract = True
+
+    def before_start(self, *args: Any) -> None: ...
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.run(*args, **kwargs)
+
+
+class AloneOnOurs(celery_app.Task):  # type: ignore[name-defined, misc]
+    abstract = True
+    before_start = Alone.before_start
+    __call__ = Alone.__call__
+
+
+@celery_app.task(base=Alone)
+def alone() -> str:
+    return "alone"
+
+
+@celery_app.task(base=AloneOnOurs)
+def alone_on_ours() -> str:
+    return "alone"
+
+
+class Forgetful(celery.Task):
+    abstract = True
+
+    def on_success(self, *args: Any) -> None:
+        raise MemoryError("no more")
+
+
+@celery_app.task(base=Forgetful)
+def out_of_memory_afterwards() -> str:
+    return "done"
+
+
 @celery_app.task(bind=True)
 def in_phases(self: Any) -> str:
     self.update_state(state="BAKING", meta={"current": 1, "total": 2})

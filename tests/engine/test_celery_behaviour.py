@@ -286,6 +286,32 @@ def test_revoke_holds_for_a_task_that_waits(tasks: Any, bench: Bench) -> None:
     assert states.REVOKED == result.state
 
 
+def test_a_revoked_task_that_a_person_runs_again_runs(tasks: Any, bench: Bench) -> None:
+    """A worker that was told of the revoke remembers the id; the store knows better."""
+    sent = tasks.add.apply_async((1, 1), countdown=60)
+    [answer] = celery_app.control.revoke(sent.id, reply=True, timeout=LIMIT)
+    run(bench.client, bench.verbs.retry(sent.id))
+
+    assert [{"ok": f"tasks {{'{sent.id}'}} flagged as revoked"}] == list(answer.values())
+    assert 2 == sent.get(timeout=LIMIT)
+
+
+def test_a_chord_hears_nothing_of_parts_that_were_taken_from_their_worker(
+    tasks: Any, bench: Bench
+) -> None:
+    """The store has forgotten the worker: what it stops is run again, and that is the part's end."""
+    made = chord([tasks.sleep.si(2.0), tasks.sleep.si(2.0)])(tasks.total.s())
+    parts = [part.id for part in made.parent.results]
+    wait_until(lambda: {"STARTED": 2} == bench.states(parts), description="both run")
+    record = bench.record(parts[0])
+    assert record is not None
+    assert record.worker is not None
+    run(bench.client, bench.verbs.leave(record.worker))
+
+    assert 4.0 == made.get(timeout=LIMIT)
+    assert {"SUCCESS": 2} == bench.states(parts)
+
+
 def test_revoke_with_terminate_stops_a_running_task(tasks: Any, bench: Bench) -> None:
     result = tasks.sleep.delay(60)
     wait_until(lambda: result.state == states.STARTED, description="it runs", timeout=LIMIT)

@@ -7,7 +7,11 @@ import uuid
 from typing import Any
 
 import pytest
+from celery.exceptions import Reject
 
+from encola.engine.session import current_session
+from encola.engine.task import _LINKS
+from encola.errors import StoreError
 from encola.record import TaskRecord, TaskState
 from harness import Bench
 from support import wait_until
@@ -78,6 +82,46 @@ def test_a_base_class_of_a_users_own_still_wraps_the_call(tasks: Any, bench: Ben
     assert (TaskState.SUCCESS, 1) == (record.result and record.state, len(record.attempts))
 
 
+@pytest.mark.parametrize("name", ["alone", "alone_on_ours"])
+def test_a_class_that_calls_no_other_is_asked_for_all_the_same(
+    tasks: Any, bench: Bench, name: str
+) -> None:
+    """Its attempt starts, and what is linked to it gets the same id each time."""
+    sent = getattr(tasks, name).apply_async(link=tasks.quiet.si())
+    record = ended(bench, sent.id)
+
+    assert (TaskState.SUCCESS, "alone", 1) == (record.state, record.result, len(record.attempts))
+    assert [str(uuid.uuid5(_LINKS, f"{sent.id}:0"))] == [child.id for child in sent.children]
+
+
+def test_a_child_without_memory_after_its_task_ends_no_worker(tasks: Any, bench: Bench) -> None:
+    """Celery raises a MemoryError again in the main process, which then exits."""
+    record = ended(bench, tasks.out_of_memory_afterwards.delay().id)
+
+    assert TaskState.SUCCESS is record.state
+    assert TaskState.SUCCESS is ended(bench, tasks.alone.delay().id).state
+    assert bench.workers[0].process.poll() is None
+
+
+def test_an_attempt_whose_start_cannot_be_asked_for_has_not_failed(
+    tasks: Any, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store would not answer: the task is given back, and keeps its chance."""
+
+    def refuse(call: Any) -> Any:
+        raise StoreError("The store refused a command: MISCONF")
+
+    monkeypatch.setattr(current_session(), "insist", refuse)
+    tasks.alone.push_request(id="a", encola_token=1)
+    try:
+        with pytest.raises(Reject) as refused:
+            tasks.alone.before_start("a", (), {})
+    finally:
+        tasks.alone.pop_request()
+
+    assert refused.value.requeue
+
+
 def test_a_name_that_nobody_knows_waits(bench: Bench, tasks: Any) -> None:
     """A rolling deploy: it goes to the delayed set instead of being dropped."""
     (task_id,) = bench.send("not_yet_deployed")
@@ -119,13 +163,12 @@ def test_a_body_that_cannot_be_decoded_is_parked(bench: Bench, tasks: Any) -> No
         {"task": "engine_tasks.\udfff"},
         {"group": "\udc80"},
         {"retries": "many"},
-        {"timelimit": float("nan")},
     ],
 )
 def test_what_no_reader_can_read_is_parked_and_nothing_else_happens(
     bench: Bench, tasks: Any, strange: dict[str, Any]
 ) -> None:
-    """Half characters and no numbers pass a producer's JSON; the worker must outlive them."""
+    """Half characters pass a producer's JSON; the worker must outlive them."""
     before = bench.client.zcard(bench.keys.named("dead"))
     headers = {"id": str(uuid.uuid4()), "task": "engine_tasks.add", **strange}
     bench.client.lpush(

@@ -49,6 +49,21 @@ def test_a_task_that_a_child_has_just_taken_up_is_not_given_back(
     assert [waiting.encode()] == alone.client.lrange("encola", 0, -1)
 
 
+def test_what_a_claim_brings_is_not_given_back_before_it_arrives(alone: Bench) -> None:
+    """A renewal comes between the claim and the reading of its answer; a lost answer is missed later."""
+    lease = Lease(Session(), get_settings(), "encola@here", slots=1)
+    lease.register()
+    (task_id,) = alone.send("quick")
+    run(alone.client, alone.verbs.claim(lease.worker_id, 1, ["encola"]))
+    lease.is_claiming = True
+    lease.renew()
+    assert "leased" == getattr(alone.record(task_id), "place", None)
+    lease.is_claiming = False
+    lease.renew()
+
+    assert "ready" == getattr(alone.record(task_id), "place", None)
+
+
 def test_a_worker_that_was_forgotten_drains_on(alone: Bench) -> None:
     """It stood still beyond its lease: what it was told holds when it is back."""
     lease = Lease(Session(), get_settings(), "encola@here", slots=1)

@@ -986,6 +986,34 @@ def test_rescue_is_bounded_a_sweep(bench: Bench) -> None:
     assert bench.client.zscore("encola:workers", "w") is None
 
 
+def test_what_is_no_list_keeps_nobody_from_the_other_queues(bench: Bench) -> None:
+    """Somebody has put a value under the name of a queue: what waits for it is kept until it has gone."""
+    bench.enqueue("a", "b", queue="files", due_ms=bench.now_ms() + 500)
+    bench.enqueue("c", due_ms=bench.now_ms() + 500)
+    bench.client.set("files", "somebody else's")
+    bench.later(1000)
+    swept = bench.do(bench.verbs.sweep(LEASE_MS, ["files", "encola"]))
+
+    assert swept.promoted == 3
+    assert bench.claimed(queues=("files", "encola")) == ["c"]
+    assert [bench.place(task_id) for task_id in "ab"] == ["delayed", "delayed"]
+    assert bench.client.llen(bench.keys.wake("files")) == 0
+    bench.client.delete("files")
+    bench.later(30_000)
+    assert sorted(bench.claimed(queues=("files", "encola"))) == ["a", "b"]
+
+
+def test_a_sweep_looks_through_no_long_list(bench: Bench) -> None:
+    """What it works with is the end of a list; a command more that goes through all of it is paid each second."""
+    bench.enqueue("a")
+    bench.client.config_resetstat()
+    bench.sweep()
+    commands = cast("dict[str, Any]", bench.client.info("commandstats"))
+
+    assert "cmdstat_lrange" in commands
+    assert "cmdstat_lrem" not in commands
+
+
 # --- stock producers ------------------------------------------------------------
 
 

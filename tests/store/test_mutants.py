@@ -319,13 +319,13 @@ MUTANTS = [
     Mutant(
         "a crash leaves it leased",
         "_record",
-        "  leave_place(rec)\n  if rec.started",
-        "  if rec.started",
+        "  leave_place(rec)\n  local ran",
+        "  local ran",
     ),
     Mutant(
         "the sweep loses what it adopts",
         "sweep",
-        "          redis.call('LSET', list, index - 1, rec.id)\n",
+        "          redis.call('LSET', list, index - 1, rec.id)\n          blanks = blanks - 1\n",
         "",
     ),
     Mutant(
@@ -442,8 +442,8 @@ MUTANTS = [
     Mutant(
         "a crash counts for what never ran",
         "_record",
-        "if rec.started then rec.crashes",
-        "if true then rec.crashes",
+        "local ran = rec.started or was_at_it",
+        "local ran = true",
     ),
     Mutant(
         "a person runs an unfinished task again",
@@ -564,8 +564,8 @@ MUTANTS = [
     Mutant(
         "a promotion without an event",
         "_record",
-        "        redis.call('HDEL', rec.key, 'du')\n        emit(rec)\n",
-        "        redis.call('HDEL', rec.key, 'du')\n",
+        "        to_ready(rec, false)\n        emit(rec)\n",
+        "        to_ready(rec, false)\n",
     ),
     Mutant(
         "prune removes what runs again",

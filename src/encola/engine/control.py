@@ -19,26 +19,33 @@ from celery.worker import control as panel
 from celery.worker.control import control_command, inspect_command
 
 from ..errors import StoreError, TaskFinished, TaskNotFound
-from ..record import TaskRecord
+from ..record import FINISHED, TaskRecord
 from ..store import Message, decode_record
+from .request import ended_in_store
 from .session import current_session
 
 logger = logging.getLogger(__name__)
 
 
-def cancel(task_ids: Any, *, terminate: bool) -> None:
+def cancel(task_ids: Any, *, terminate: bool) -> list[str]:
     """
     Cancels in the store. Without *terminate*, what has started is left to run, as Celery has it.
 
     An id without a record is left to the broadcast: it may be on its way in a
-    stock producer's envelope.
+    stock producer's envelope. Answers those that have their outcome now.
     """
     session = current_session()
+    ended: list[str] = []
     for task_id in maybe_list(task_ids) or ():
         try:
             session.run(session.verbs.cancel(str(task_id), waiting_only=not terminate))
-        except (TaskNotFound, TaskFinished):
+        except TaskNotFound:
             continue
+        except TaskFinished as error:
+            if error.state not in FINISHED:
+                continue
+        ended.append(task_id)
+    return ended
 
 
 class Control(CeleryControl):
@@ -61,10 +68,12 @@ def revoke(
     state: Any, task_id: Any, terminate: bool = False, signal: Any = None, **kwargs: Any
 ) -> Any:
     """Revoke task by task id (or list of ids)."""
+    ended: list[str] = []
     try:
-        cancel(task_id, terminate=terminate)
+        ended = cancel(task_id, terminate=terminate)
     except StoreError as error:
         logger.warning("A revoke could not be written to the store: %s", error)
+    ended_in_store.update(ended)
     return _revoke_in_memory(state, task_id, terminate, signal, **kwargs)
 
 

@@ -29,6 +29,7 @@ from typing import Any, Final
 import orjson
 
 from ..errors import StoreError
+from ..record import TaskState
 from ..settings import Settings
 from .session import Session
 
@@ -84,6 +85,8 @@ class Lease:
         self.queues: list[str] = []
         self.is_draining = False
         """Told to take nothing more: it ends what it runs, and stays."""
+        self.is_claiming = False
+        """The answer of a claim is on its way: what it brings is leased by now, and not lost."""
         self.started_ms = round(time.time() * 1000)
         self.rate = 0.0
         """Messages ended a second, smoothed."""
@@ -156,6 +159,7 @@ class Lease:
         Not earlier: a start may take long on a busy machine, and has nothing to be stopped for.
         May be called again, after a reconnection.
         """
+        self.is_claiming = False
         self.renew()
         if not self._is_watched:
             self._is_watched = True
@@ -173,18 +177,19 @@ class Lease:
             if not renewal.known:
                 logger.warning("The store has forgotten this worker; what it ran is stopped.")
                 for task_id in list(self.held):
-                    self.stop_task(task_id)
+                    self.stop_task(task_id, is_anothers=True)
                 self.register()
                 return
             # Counted from before the call: the store's clock started no later.
             self._renewed_at = asked_at
             self.drain(on=renewal.drains)
-            for task_id in renewal.lost:
+            for task_id, state in renewal.lost.items():
                 held_now = self.held.get(task_id)
                 if held_now is not None:
                     # Most have just been settled by their child, and the word is on its way.
-                    self.later(WORD_SECONDS, self._stop_if_held, task_id, held_now)
-            if renewal.leased > len(self.held):
+                    is_anothers = state != TaskState.REVOKED
+                    self.later(WORD_SECONDS, self._stop_if_held, task_id, held_now, is_anothers)
+            if renewal.leased > len(self.held) and not self.is_claiming:
                 given = self.session.run(verbs.resync(self.worker_id, list(self.held)))
                 if given:
                     logger.warning("Gave back %d messages whose delivery was lost.", given)
@@ -254,16 +259,21 @@ class Lease:
         if on:
             self.release_unstarted()
 
-    def stop_task(self, task_id: str) -> None:
-        """Stops the child that runs a task which is no longer ours. TERM, then KILL."""
+    def stop_task(self, task_id: str, *, is_anothers: bool = False) -> None:
+        """
+        Stops the child that runs a task which is no longer ours. TERM, then KILL.
+
+        *is_anothers*: it was not cancelled, so that its end is not ours to tell.
+        """
         held = self.held.pop(task_id, None)
         if held is not None and held.request is not None:
+            held.request.is_anothers = is_anothers
             self.kill_child(held.request)
 
-    def _stop_if_held(self, task_id: str, held: Held) -> None:
+    def _stop_if_held(self, task_id: str, held: Held, is_anothers: bool) -> None:
         if self.held.get(task_id) is held:
             logger.warning("Task %s is no longer ours; stopping it.", task_id)
-            self.stop_task(task_id)
+            self.stop_task(task_id, is_anothers=is_anothers)
 
     def leave(self) -> None:
         """Stops in good order: what is still held goes back to its queues."""

@@ -9,10 +9,12 @@ An acknowledgement of what is settled costs no round trip.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback
 from celery.exceptions import Ignore, Reject, Retry, WorkerLostError
+from celery.utils.collections import LimitedSet
 from celery.utils.saferepr import saferepr
 from celery.worker import state
 from celery.worker.request import Request as CeleryRequest
@@ -29,6 +31,11 @@ PARKED = 2
 SHOWN_CHARACTERS = 1024
 
 
+#: Ids that were revoked here and have their outcome in the store, which Celery's own memory of
+#: revoked ids does not tell from those that the store has never heard of.
+ended_in_store = LimitedSet(maxlen=state.REVOKES_MAX, expires=state.REVOKE_EXPIRES)
+
+
 class Request(CeleryRequest):
     """Celery's request, ended by the store's rules."""
 
@@ -38,6 +45,10 @@ class Request(CeleryRequest):
     is_ending = False
     #: Waits for its rate limit, so that it is not late.
     is_rate_limited = False
+    #: Its attempt was given to another worker, or may have been: nobody is told of an end here.
+    is_anothers = False
+    #: Called when a child has taken it up.
+    when_accepted: Callable[[], None] | None = None
 
     def __init__(self, message: Any, **kwargs: Any) -> None:
         super().__init__(message, **kwargs)
@@ -81,6 +92,25 @@ class Request(CeleryRequest):
         # record, for the few that somebody looks at in Flower.
         return given or str(saferepr(value, SHOWN_CHARACTERS))
 
+    def revoked(self) -> bool:
+        if self.id in ended_in_store:
+            # It was claimed all the same: a person has run it again.
+            state.revoked.discard(self.id)
+        return bool(super().revoked())
+
+    def on_accepted(self, pid: int, time_accepted: float) -> None:
+        super().on_accepted(pid, time_accepted)
+        if self.when_accepted is not None:
+            self.when_accepted()
+
+    def _announce_revoked(self, reason: str, *told: Any) -> None:
+        if not self.is_anothers:
+            super()._announce_revoked(reason, *told)
+            return
+        state.task_ready(self)
+        self.acknowledge()
+        self._already_revoked = True
+
     def on_failure(
         self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
     ) -> Any:
@@ -93,6 +123,13 @@ class Request(CeleryRequest):
         lost = isinstance(error, (WorkerLostError, SystemExit, KeyboardInterrupt))
         if self._claim and lost and not return_ok and not stopped:
             self._on_lost_child(error, exc_info)
+            return None
+        if isinstance(error, MemoryError):
+            # Celery raises it again here, which ends the worker. It came from round the task, whose
+            # own are failures by then: what has no outcome runs again, and its crashes are counted.
+            logger.error("Task %s: its child ran out of memory: %s", self.id, error)
+            state.task_ready(self)
+            self.acknowledge()
             return None
         return super().on_failure(exc_info, send_failed_event, return_ok)
 

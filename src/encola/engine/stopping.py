@@ -15,11 +15,10 @@ import threading
 from typing import Any
 
 import redis
-from celery.worker import state as worker_state
 
 from ..store import connect
 from . import aims
-from .lease import KILL_AFTER_SECONDS, Lease
+from .lease import KILL_AFTER_SECONDS, WORD_SECONDS, Lease
 
 logger = logging.getLogger(__name__)
 
@@ -66,16 +65,22 @@ class Inbox:
 
 def stop_child(worker: Any, request: Any) -> None:
     """TERM to the child that runs *request*, and KILL if it is still at it a second later."""
-    pid = request.worker_pid
-    pool = worker.pool
-    if pid is None:
-        # Not taken up yet: its start will be refused, but nobody need wait for that.
-        worker_state.revoked.add(request.id)
+    if request.worker_pid is None:
+        # Not taken up, as far as we know: then its start will be refused. A child that was quicker
+        # than the word of it is found when that word comes.
+        request.when_accepted = lambda: worker.encola_lease.later(
+            WORD_SECONDS, _stop_late, worker, request
+        )
         return
     end_child(request)
     # Celery's own book-keeping. A second TERM would end the child in the middle of tidying up:
     # at the first, billiard gives the signal back its default.
-    request.terminate(pool, signal="CONT")
+    request.terminate(worker.pool, signal="CONT")
+
+
+def _stop_late(worker: Any, request: Any) -> None:
+    if _still_runs(request, request.worker_pid):
+        stop_child(worker, request)
 
 
 def end_child(request: Any) -> None:

@@ -9,11 +9,12 @@ makes the function of a declared task type.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 import random
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -21,7 +22,7 @@ from celery import Task as CeleryTask
 from celery.exceptions import Ignore, Reject, Retry
 
 from .. import tasklog
-from ..errors import EncolaError, PermanentFailure, TooLarge
+from ..errors import EncolaError, PermanentFailure, StoreError, TooLarge
 from ..logs import current_task_id
 from ..record import MAX_PROGRESS_BYTES
 from ..settings import get_settings
@@ -82,41 +83,13 @@ class Task(CeleryTask):
         # Let go of before it ends, it would be lost with its worker, or taken for a lost delivery.
         cls.acks_late = True
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        token = self.request.get(TOKEN_HEADER)
-        if self.request.called_directly or token is None:
-            return super().__call__(*args, **kwargs)
-        self._start(int(token))
-        if self.request.eta is None:
-            self.request.eta = (self.request.get("encola") or {}).get("eta")
-        reset = current_task_id.set(self.request.id)
-        try:
-            with tasklog.kept(self.request.id, int(token)):
-                return self.run(*args, **kwargs)
-        except Ignore:
-            if getattr(self.request, "encola_declared", None):
-                self.backend.settle_declared(self.request.id, self.request)
-            raise
-        except MemoryError as error:
-            # Celery raises a MemoryError again in the parent: the worker would exit,
-            # and the next one too.
-            raise TaskOutOfMemory(str(error) or None) from error
-        except RecursionError as error:
-            raise TaskTooDeep(str(error)) from error
-        except SystemExit as error:
-            if _is_termination(error):
-                raise
-            raise TaskExited(f"The task called sys.exit({error.code!r}).") from error
-        finally:
-            current_task_id.reset(reset)
-
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
-        # Sent on purpose once more, the task sends its links once more too.
-        run = f"{task_id}:{mark}" if (mark := mark_of(self.request)) else task_id
-        for position, link in enumerate(self.request.callbacks or ()):
-            _name_link(link, f"{run}:{position}")
-        for position, link in enumerate(self.request.errbacks or ()):
-            _name_link(link, f"{run}:error:{position}")
+        self._begin(task_id)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._is_begun:
+            return super().__call__(*args, **kwargs)
+        return self._attempt(self.run, args, kwargs)
 
     def on_replace(self, sig: Any) -> Any:
         """
@@ -134,25 +107,101 @@ class Task(CeleryTask):
                 raise Ignore(f"attempt under token {token} may not replace its task")
         return super().on_replace(sig)
 
-    def _start(self, token: int) -> None:
-        session = current_session()
-        started = session.insist(session.verbs.start(self.request.id, token))
-        if started in (Start.REFUSED, Start.UNKNOWN):
-            # Cancelled, finished, or given to another worker in the meantime.
-            raise Ignore(f"attempt under token {token} may not start")
+    def _begin(self, task_id: str) -> None:
+        """
+        Asks whether this attempt may start, and names its links; once an attempt.
+
+        Raises:
+            Ignore: it was cancelled, has finished, or was given to another worker in the meantime.
+            Reject: the store could not be asked. It has not begun, so it has not failed.
+        """
+        if getattr(self.request, "encola_asked", False):
+            return
+        self.request.encola_asked = True
+        token = self.request.get(TOKEN_HEADER)
+        if token is not None and not self.request.is_eager:
+            session = current_session()
+            try:
+                started = session.insist(session.verbs.start(self.request.id, int(token)))
+            except StoreError as error:
+                raise Reject(f"its start could not be asked for: {error}", requeue=True) from error
+            if started in (Start.REFUSED, Start.UNKNOWN):
+                raise Ignore(f"attempt under token {token} may not start")
+        name_links(task_id, self.request)
+
+    @property
+    def _is_begun(self) -> bool:
+        """Called directly, or from inside of :meth:`_attempt`."""
+        request = self.request
+        return (
+            request.called_directly
+            or request.get(TOKEN_HEADER) is None
+            or getattr(request, "encola_runs", False)
+        )
+
+    def _attempt(self, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """The task itself, by *call*; what would kill the worker comes out as a failure."""
+        token = self.request.get(TOKEN_HEADER)
+        self.request.encola_runs = True
+        if self.request.eta is None:
+            self.request.eta = (self.request.get("encola") or {}).get("eta")
+        reset = current_task_id.set(self.request.id)
+        try:
+            with _failing(), tasklog.kept(self.request.id, int(token)):
+                return call(*args, **kwargs)
+        except Ignore:
+            if getattr(self.request, "encola_declared", None):
+                self.backend.settle_declared(self.request.id, self.request)
+            raise
+        finally:
+            current_task_id.reset(reset)
+
+
+class Foremost:
+    """
+    Put before a user's own class of tasks, whose ``before_start`` or ``__call__`` may call no other.
+
+    Without it nobody would ask the store whether an attempt may start.
+    """
+
+    def before_start(self: Any, task_id: str, args: Any, kwargs: Any) -> None:
+        self._begin(task_id)
+        with _failing():
+            super().before_start(task_id, args, kwargs)  # type: ignore[misc]
+
+    def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._is_begun:
+            return super().__call__(*args, **kwargs)  # type: ignore[misc]
+        return self._attempt(super().__call__, args, kwargs)  # type: ignore[misc]
 
 
 def as_encola_task(base: type) -> type:
     """
-    A class of tasks made without us (``class Mine(celery.Task)``), with what ours does put under it.
+    A class of tasks made without us (``class Mine(celery.Task)``), with what ours does put round it.
 
-    Without it nobody would ask the store whether an attempt may start, nor report its lost child.
+    Without it nobody would report its lost child, nor ask for its start.
     """
-    if issubclass(base, Task):
+    if base is Task or issubclass(base, Foremost):
         return base
-    return type(
-        base.__name__, (base, Task), {"__module__": base.__module__, "__doc__": base.__doc__}
-    )
+    parts = (Foremost, base) if issubclass(base, Task) else (Foremost, base, Task)
+    return type(base.__name__, parts, {"__module__": base.__module__, "__doc__": base.__doc__})
+
+
+@contextlib.contextmanager
+def _failing() -> Iterator[None]:
+    """What would end the worker is a failure of the task."""
+    try:
+        yield
+    except MemoryError as error:
+        # Celery raises a MemoryError again in the parent: the worker would exit,
+        # and the next one too.
+        raise TaskOutOfMemory(str(error) or None) from error
+    except RecursionError as error:
+        raise TaskTooDeep(str(error)) from error
+    except SystemExit as error:
+        if _is_termination(error):
+            raise
+        raise TaskExited(f"The task called sys.exit({error.code!r}).") from error
 
 
 def _is_termination(error: SystemExit) -> bool:
@@ -163,6 +212,16 @@ def _is_termination(error: SystemExit) -> bool:
             return True
         traceback = traceback.tb_next
     return False
+
+
+def name_links(task_id: str, request: Any) -> None:
+    """Each link of a task gets the same id whenever it is sent."""
+    # Sent on purpose once more, the task sends its links once more too.
+    run = f"{task_id}:{mark}" if (mark := mark_of(request)) else task_id
+    for position, link in enumerate(request.callbacks or ()):
+        _name_link(link, f"{run}:{position}")
+    for position, link in enumerate(request.errbacks or ()):
+        _name_link(link, f"{run}:error:{position}")
 
 
 def _name_link(link: dict[str, Any], position: str) -> None:

@@ -185,6 +185,7 @@ class Channel(AddressedChannel):
             self._awaited = "wake"
         self._in_poll = connection
         self._brpop_sent_at = time.monotonic()
+        self.lease.is_claiming = self._claim_next
         connection.send_command(*command)
 
     def _claim_command(self, lease: Lease, queues: list[str]) -> Iterable[Any]:
@@ -219,6 +220,8 @@ class Channel(AddressedChannel):
             raise
         finally:
             self._in_poll = None
+            if self.lease is not None:
+                self.lease.is_claiming = False
         if awaited == "wake":
             self._claim_next = True
             return self._deliver_plain(reply)

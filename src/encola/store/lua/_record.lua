@@ -48,6 +48,8 @@ local FINISHED = {SUCCESS = true, FAILURE = true, REVOKED = true}
 -- The third lost child or worker parks a task: two may be bad luck, three are the task.
 local MAX_CRASHES = 3
 local MAX_ATTEMPTS_BYTES = 16000
+-- So often a task looks whether its queue's name is free again.
+local TAKEN_MS = 30000
 -- For so long a task waits for the end of what it has replaced itself with.
 local AWAIT_MS = 30 * 86400000
 local NOW = now_ms()
@@ -193,9 +195,20 @@ end
 
 -- The next five put a record into a place; whoever calls them has taken it out of the last.
 -- With the lease goes the next delivery (nx, nd, rp) that its attempt may have asked for: it is that attempt's alone.
+local function to_delayed(rec, due)
+  redis.call('ZADD', DELAYED, due, rec.id)
+  tally(rec, 'delayed', 1)
+  set_state(rec, delayed_state(rec))
+  redis.call('HSET', rec.key, 'st', rec.state, 'pl', 'delayed', 'du', due)
+  redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph', 'nx', 'nd', 'rp')
+  rec.worker, rec.place = nil, 'delayed'
+end
+
 local function to_ready(rec, at_head)
   local list = ready_key(rec.queue, rec.priority)
-  redis.call(at_head and 'RPUSH' or 'LPUSH', list, rec.id)
+  local pushed = redis.pcall(at_head and 'RPUSH' or 'LPUSH', list, rec.id)
+  -- Somebody has put something else under the name of the list: it waits until that has gone.
+  if type(pushed) == 'table' then return to_delayed(rec, NOW + TAKEN_MS) end
   set_state(rec, waiting_state(rec))
   redis.call('HSET', rec.key, 'st', rec.state, 'pl', 'ready', 'rd', NOW)
   redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph', 'nx', 'nd', 'rp')
@@ -209,15 +222,6 @@ local function to_held(rec)
   redis.call('SADD', HELD, rec.type .. '\31' .. rec.queue)
   redis.call('HSET', rec.key, 'pl', 'held')
   rec.place = 'held'
-end
-
-local function to_delayed(rec, due)
-  redis.call('ZADD', DELAYED, due, rec.id)
-  tally(rec, 'delayed', 1)
-  set_state(rec, delayed_state(rec))
-  redis.call('HSET', rec.key, 'st', rec.state, 'pl', 'delayed', 'du', due)
-  redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph', 'nx', 'nd', 'rp')
-  rec.worker, rec.place = nil, 'delayed'
 end
 
 -- Under a worker's lease, with a new fencing token.
@@ -286,14 +290,16 @@ local function park(rec, code, message)
 end
 
 -- A lost child or worker: back to the head of its queue, or parked the third time.
--- Only what had started is counted: a task that merely waited in a worker that
--- another one killed is not to blame.
+-- Only what ran is counted: a task that merely waited in a worker that another one
+-- killed is not to blame.
+-- was_at_it: its child had taken it up, whether or not it came to say so here.
 -- Returns whether it was parked.
-local function crashed(rec)
+local function crashed(rec, was_at_it)
   leave_place(rec)
-  if rec.started then rec.crashes = redis.call('HINCRBY', rec.key, 'c', 1) end
+  local ran = rec.started or was_at_it
+  if ran then rec.crashes = redis.call('HINCRBY', rec.key, 'c', 1) end
   close_attempt(rec, 'crashed')
-  if rec.started then count(rec, {'crashed'}) end
+  if ran then count(rec, {'crashed'}) end
   if rec.crashes >= MAX_CRASHES then
     park(rec, 'worker_lost', 'The worker was lost ' .. rec.crashes .. ' times while this task ran.')
     return true
@@ -389,8 +395,8 @@ local function promote(limit)
         local lost = {type = 'encola.replacement_lost', message = 'What the task replaced itself with did not come to its end.'}
         to_finished(rec, 'FAILURE', 'e', cjson.encode(lost), 'replacement_lost', false)
       else
-        to_ready(rec, false)
         redis.call('HDEL', rec.key, 'du')
+        to_ready(rec, false)
         emit(rec)
       end
     end

@@ -36,8 +36,9 @@ for _, step in ipairs(STEPS) do
   for _, queue in ipairs(queues) do
     local list = ready_key(queue, step)
     while #out - 2 < n and budget > 0 do
-      local entry = redis.call('RPOP', list)
-      if not entry then break end
+      -- What is no list is somebody else's, and keeps nobody from the other queues.
+      local entry = redis.pcall('RPOP', list)
+      if type(entry) ~= 'string' then break end
       budget = budget - 1
       if string.sub(entry, 1, 1) == '{' then
         local rec, due = adopt(entry, queue)
@@ -57,7 +58,8 @@ end
 
 for _, queue in ipairs(queues) do
   for _, step in ipairs(STEPS) do
-    if redis.call('EXISTS', ready_key(queue, step)) == 1 then
+    local length = redis.pcall('LLEN', ready_key(queue, step))
+    if type(length) == 'number' and length > 0 then
       wake(queue)
       break
     end

@@ -1,6 +1,6 @@
 -- Gives claimed tasks back.
 --
--- ARGV from 5: how ('1': a child was lost while it ran; counts, parks the third time. '0': as it is.
+-- ARGV from 5: how ('1': a child was lost that had taken it up; counts, parks the third time. '0': as it is.
 --   'waiting': only what has not started), then two a task:
 --   id, token
 -- Without a crash they go to the head of their queue, and nothing is counted.
@@ -15,7 +15,7 @@ for a = 6, #ARGV, 2 do
     -- Its child has just taken it up, and the worker does not know yet: given back, it would run twice.
     out[#out + 1] = 3
   elseif was_crash then
-    out[#out + 1] = crashed(rec) and 2 or 1
+    out[#out + 1] = crashed(rec, true) and 2 or 1
   else
     leave_place(rec)
     close_attempt(rec, 'released')

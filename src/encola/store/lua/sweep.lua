@@ -26,24 +26,27 @@ local promoted = promote(limit)
 local adopted = 0
 for a = 7, #ARGV do
   for _, step in ipairs(STEPS) do
-    local list = ready_key(ARGV[a], step)
-    for index, entry in ipairs(redis.call('LRANGE', list, 0, limit - 1)) do
+    local list, blanks = ready_key(ARGV[a], step), 0
+    -- What is no list is somebody else's: its error has no first entry.
+    for index, entry in ipairs(redis.pcall('LRANGE', list, 0, limit - 1)) do
       if string.sub(entry, 1, 1) == '{' then
         -- Marked in place first: the list must not shift under the loop.
         redis.call('LSET', list, index - 1, '')
         local rec, due = adopt(entry, ARGV[a])
-        adopted = adopted + 1
+        adopted, blanks = adopted + 1, blanks + 1
         if rec and place_adopted(rec, due) then
           set_state(rec, 'PENDING')
           redis.call('HSET', rec.key, 'st', 'PENDING', 'pl', 'ready', 'rd', NOW)
           -- The envelope stood in the list of its own priority, so the id stays in its place.
           redis.call('LSET', list, index - 1, rec.id)
+          blanks = blanks - 1
           wake(rec.queue)
           emit(rec)
         end
       end
     end
-    redis.call('LREM', list, limit, '')
+    -- They stand near the end at which it begins: without a number it would look through the whole list.
+    if blanks > 0 then redis.call('LREM', list, blanks, '') end
   end
 end
 
