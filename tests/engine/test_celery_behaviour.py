@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+import uuid
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from celery import chain, chord, group, states
 from celery.exceptions import TaskRevokedError, TimeLimitExceeded
 
 from encola.engine import celery_app
+from encola.engine.task import _LINKS
 from encola.record import TaskState
 from encola.store import Message, NewTask, encode_body, run
 from harness import Bench
@@ -161,6 +163,44 @@ def test_a_failed_part_fails_the_chord(tasks: Any) -> None:
 
     with pytest.raises(ValueError, match="part"):
         result.get(timeout=LIMIT)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "parked"])
+def test_a_chord_hears_of_a_part_that_no_worker_ended(tasks: Any, bench: Bench, how: str) -> None:
+    """Cancelled while it waited, or parked when its third worker was lost: told by one that sweeps."""
+    part = tasks.add.si(2, 2).set(queue=f"elsewhere-{how}")
+    made = chord([tasks.add.si(1, 1), part])(tasks.total.s())
+    part_id = made.parent.results[1].id
+    end_elsewhere(bench, part_id, how)
+
+    bench.wait_finished(LIMIT, [made.id])
+    assert "chord" == getattr(bench.record(made.id), "error_code", None)
+    wait_until(lambda: not bench.client.exists(bench.keys.untold()), description="all is told")
+
+
+def test_a_later_link_and_an_errback_hear_of_a_parked_task(tasks: Any, bench: Bench) -> None:
+    errback = tasks.quiet.si()
+    first = tasks.add.si(2, 2).set(queue="elsewhere-parked", link_error=errback)
+    made = (first | tasks.add.si(1, 1))()
+    end_elsewhere(bench, made.parent.id, "parked")
+
+    with pytest.raises(Exception, match="The worker was lost 3 times"):
+        made.get(timeout=LIMIT)
+    expected = str(uuid.uuid5(_LINKS, f"{made.parent.id}:error:0"))
+    wait_until(lambda: {"SUCCESS": 1} == bench.states([expected]), description="it was called")
+
+
+def end_elsewhere(bench: Bench, task_id: str, how: str) -> None:
+    """On a queue that no worker of the test listens to."""
+    if how == "cancelled":
+        run(bench.client, bench.verbs.cancel(task_id))
+        return
+    for _ in range(3):
+        run(bench.client, bench.verbs.heartbeat("doomed", 60_000, register=True))
+        [message] = run(bench.client, bench.verbs.claim("doomed", 1, [f"elsewhere-{how}"])).messages
+        run(bench.client, bench.verbs.start(message.id, message.token))
+        run(bench.client, bench.verbs.release([(message.id, message.token)], crashed=True))
+    run(bench.client, bench.verbs.leave("doomed"))
 
 
 def test_a_broken_chain_ends_its_later_links(tasks: Any) -> None:

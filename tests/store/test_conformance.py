@@ -65,6 +65,7 @@ PERMANENT = (
     "encola:done",
     "encola:paused",
     "encola:counts",
+    "encola:ends:untold",
     "encola:log:*",
     "encola:logged",
     "encola:held",
@@ -842,6 +843,25 @@ def test_a_name_that_nobody_knows_is_dead_after_a_day(bench: Bench) -> None:
     bench.do(bench.verbs.confirm([("a", message.token, "unknown")]))
 
     assert (bench.place("a"), bench.field("a", "ec")) == ("dead", "undeliverable")
+
+
+def test_an_end_that_no_worker_writes_is_noted_where_somebody_may_wait_for_it(bench: Bench) -> None:
+    """Parts of a group that are cancelled or purged, and whatever is parked."""
+    part = b'{"task":"t","group":"g","group_index":0}\n[[],{},{"chord":{}}]'
+    bench.do(
+        bench.verbs.enqueue([replace(new(name), message=part) for name in ("a", "b")], 100_000)
+    )
+    bench.enqueue("c", "d")
+    for name in ("a", "c"):
+        bench.do(bench.verbs.cancel(name))
+    bench.do(bench.verbs.purge("encola"))
+    bench.enqueue("e")
+    for _ in range(3):
+        [message] = bench.claim(1)
+        bench.do(bench.verbs.release([("e", message.token)], crashed=True))
+
+    assert bench.client.lrange(bench.keys.untold(), 0, -1) == [b"a", b"b", b"e"]
+    assert bench.sweep().untold == 3
 
 
 # --- release, resync, leave -----------------------------------------------------

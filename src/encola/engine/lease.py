@@ -91,6 +91,8 @@ class Lease:
         self.rate = 0.0
         """Messages ended a second, smoothed."""
         self.kill_child: Callable[[Any], None] = lambda request: None
+        self.tell: Callable[[], None] = lambda: None
+        """Tells of the ends that no worker has written."""
         self.later: Callable[..., Any] = lambda seconds, call, *args: call(*args)
         """Calls back after some seconds; the event loop's own, once there is one."""
         self._ended = 0
@@ -226,6 +228,8 @@ class Lease:
             swept = self.session.run(verbs.sweep(settings.lease_ms, self.queues))
             if swept.rescued:
                 logger.warning("Rescued %d tasks of a lost worker.", swept.rescued)
+            if swept.untold:
+                self.tell()
         except StoreError as error:
             logger.warning("The store could not be swept: %s", error)
 

@@ -161,8 +161,7 @@ class Request(CeleryRequest):
         self.acknowledged = True
         if parked:
             logger.error("Task %s killed its child three times and is parked: %s", self.id, error)
-            # The record has its end; chord, chain and errbacks hear of it here.
-            self.task.backend.mark_as_failure(self.id, error, request=self._context)
+            # The record has its end; who waits for it hears of it from a worker that sweeps.
             self.send_event("task-failed", exception=repr(error), traceback=exc_info.traceback)
         else:
             logger.warning("Task %s lost its child and will be run again: %s", self.id, error)

@@ -30,6 +30,7 @@ from .listening import FolderWatch, leave_to_others
 from .mistakes import NO_SERVER
 from .session import current_session
 from .stopping import Inbox, stop_child
+from .telling import tell
 from .transport import Channel
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class LeaseStep(bootsteps.StartStopStep):
         for queue in lease.queues:
             lease.session.keys.check_queue(queue)
         lease.kill_child = lambda request: stop_child(worker, request)
+        lease.tell = lambda: tell(worker.app, lease.session)
         make_ready_for_children(worker.app)
 
     def start(self, worker: Any) -> None:

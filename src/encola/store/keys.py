@@ -93,6 +93,10 @@ class Keys:
         """Kind: all, type, queue, user (streams, by order) or state (sorted set, by seq)."""
         return f"{self.prefix}i:{tenant}:{kind}:{value}"
 
+    def untold(self) -> str:
+        """Ids of tasks whose end no worker has told to who waits for it."""
+        return f"{self.prefix}ends:untold"
+
     def statistics(self, minute: int) -> str:
         return f"{self.prefix}stats:{minute}"
 

@@ -136,6 +136,8 @@ class Swept:
     promoted: int
     adopted: int
     rescued: int
+    untold: int
+    """Ends that no worker has told to who waits for them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ local function cancel(rec, code)
   end
   leave_place(rec) -- a cancel ends it
   close_attempt(rec, 'cancelled')
-  to_finished(rec, 'REVOKED', 'e', '', code, false)
+  revoke(rec, code)
 end
 
 -- Forgets how a finished task ended: same id, next attempt, everything counted anew. Puts it nowhere yet.

@@ -30,6 +30,7 @@
 --   <prefix>wake:<queue>       list    at most one token: there is work
 --   <prefix>i:<tenant>:...     the indexes
 --   <prefix>idem:<tenant>:<k>  string  idempotency key -> id
+--   <prefix>ends:untold        list    ids of tasks whose end no worker has told to who waits for it
 --   <prefix>stats:<minute>     hash    counters of one minute
 --   <prefix>s:<schedule>       hash    a schedule; its fields are told in declare.lua
 --   <prefix>ran:<schedule>     list    "<ms> <task>" of its last runs, newest first
@@ -285,8 +286,20 @@ local function to_finished(rec, state, field, value, code, dead)
   emit(rec, code ~= '' and 'e' or nil, code)
 end
 
+-- A chord, a later link or an errback may wait for this end, and no worker has written it: one tells them
+-- (encola/engine/telling.py).
+local function leave_untold(rec) redis.call('RPUSH', P .. 'ends:untold', rec.id) end
+
 local function park(rec, code, message)
   to_finished(rec, 'FAILURE', 'e', cjson.encode({type = 'encola.' .. code, message = message}), code, true)
+  leave_untold(rec)
+end
+
+-- Ends what waits, or what runs, as somebody wants it. A chord hears of it from its part; Celery tells nobody else.
+local function revoke(rec, code)
+  to_finished(rec, 'REVOKED', 'e', '', code, false)
+  local message = redis.call('HGET', rec.key, 'm')
+  if string.find(message, '"group":"', 1, true) or string.find(message, '"group": "', 1, true) then leave_untold(rec) end
 end
 
 -- A lost child or worker: back to the head of its queue, or parked the third time.

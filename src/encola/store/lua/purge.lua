@@ -23,7 +23,7 @@ for _, step in ipairs(STEPS) do
         emit(rec)
       end
     end
-    if rec then to_finished(rec, 'REVOKED', 'e', '', 'purged', false) end
+    if rec then revoke(rec, 'purged') end
   end
 end
 for _, member in ipairs(redis.call('SMEMBERS', HELD)) do
@@ -32,7 +32,7 @@ for _, member in ipairs(redis.call('SMEMBERS', HELD)) do
       left, taken = left - 1, taken + 1
       local rec = load(id)
       leave_held(rec)
-      to_finished(rec, 'REVOKED', 'e', '', 'purged', false)
+      revoke(rec, 'purged')
     end
   end
 end

@@ -9,10 +9,10 @@
 -- 4. What is held of types that were resumed goes back to its queues.
 -- 5. Tasks of workers whose lease ran out go back to the head of their queues
 --    with a crash counted; a worker with nothing left is forgotten.
--- Returns {swept (0: another did it just now), promoted, adopted, rescued}
+-- Returns {swept (0: another did it just now), promoted, adopted, rescued, ends that are untold}
 local lease_ms, limit = tonumber(ARGV[5]), tonumber(ARGV[6])
 local last = tonumber(redis.call('HGET', META, 'swept_ms') or 0)
-if last <= NOW and NOW - last < math.min(500, lease_ms / 20) then return {0, 0, 0, 0} end
+if last <= NOW and NOW - last < math.min(500, lease_ms / 20) then return {0, 0, 0, 0, 0} end
 redis.call('HSET', META, 'swept_ms', NOW)
 
 if NOW - last > lease_ms / 3 then
@@ -73,4 +73,4 @@ for _, worker in ipairs(redis.call('ZRANGE', WORKERS, '-inf', '(' .. NOW, 'BYSCO
     redis.call('DEL', P .. 'worker:' .. worker, P .. 'inbox:' .. worker)
   end
 end
-return {1, promoted, adopted, rescued}
+return {1, promoted, adopted, rescued, redis.call('LLEN', P .. 'ends:untold')}
