@@ -186,7 +186,9 @@ def test_a_later_link_and_an_errback_hear_of_a_parked_task(tasks: Any, bench: Be
 
     with pytest.raises(Exception, match="The worker was lost 3 times"):
         made.get(timeout=LIMIT)
-    expected = str(uuid.uuid5(_LINKS, f"{made.parent.id}:error:0"))
+    stored: Any = bench.client.hget(bench.keys.record(made.parent.id), "m")
+    run_of_it = f"{made.parent.id}:{Message.decode(stored).ours['send']}"
+    expected = str(uuid.uuid5(_LINKS, f"{run_of_it}:error:0"))
     wait_until(lambda: {"SUCCESS": 1} == bench.states([expected]), description="it was called")
 
 

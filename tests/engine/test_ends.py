@@ -184,6 +184,31 @@ def test_what_no_reader_can_read_is_parked_and_nothing_else_happens(
     assert bench.workers[0].process.poll() is None
 
 
+@pytest.mark.parametrize(
+    ("body", "strange"),
+    [
+        ("", {}),
+        ("[[1,2],[],[]]", {}),
+        ("[[1,2],{},[[1]]]", {}),
+        ('[[1,2],{},{"chain":[1]}]', {}),
+        ("[[1,2],{},{}]", {"timelimit": 5}),
+        ("[[1,2],{},{}]", {"stamped_headers": 1e308}),
+    ],
+)
+def test_what_celery_can_make_nothing_of_is_ended_and_ends_no_worker(
+    bench: Bench, tasks: Any, body: str, strange: dict[str, Any]
+) -> None:
+    """In the worker or in its child: it was claimed again and again, by one that is started for it each time."""
+    task_id = str(uuid.uuid4())
+    bench.client.lpush("encola", envelope(task_id, "engine_tasks.add", body, **strange))
+    wait_until(lambda: bench.record(task_id), description="it is adopted", timeout=LIMIT)
+    record = ended(bench, task_id)
+
+    assert len(record.attempts) <= 1
+    assert 3 == tasks.add.delay(1, 2).get(timeout=LIMIT)
+    assert bench.workers[0].process.poll() is None
+
+
 def test_a_stock_producers_envelope_runs_like_any_other(bench: Bench, tasks: Any) -> None:
     task_id = str(uuid.uuid4())
     body = json.dumps([[20, 22], {}, {"callbacks": None, "errbacks": None, "chain": None}])

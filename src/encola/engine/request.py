@@ -8,8 +8,9 @@ An acknowledgement of what is settled costs no round trip.
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback
@@ -18,6 +19,7 @@ from celery.utils.collections import LimitedSet
 from celery.utils.saferepr import saferepr
 from celery.worker import state
 from celery.worker.request import Request as CeleryRequest
+from kombu.exceptions import OperationalError
 
 from ..errors import StoreError
 from .envelope import read_tag
@@ -49,6 +51,20 @@ class Request(CeleryRequest):
     is_anothers = False
     #: Called when a child has taken it up.
     when_accepted: Callable[[], None] | None = None
+
+    def __init_subclass__(cls) -> None:
+        """Celery makes a class of each task, with an ``on_success`` of its own."""
+        celerys: Callable[..., Any] = cls.on_success
+
+        def on_success(self: Request, told: tuple[Any, Any, Any], **kwargs: Any) -> Any:
+            answer = celerys(self, told, **kwargs)
+            if told[1] is None and self._claim:
+                # Of what has a result its text is told. Celery's child has found nothing in the
+                # message that it could have begun, and says no more than this.
+                self._park()
+            return answer
+
+        cls.on_success = on_success
 
     def __init__(self, message: Any, **kwargs: Any) -> None:
         super().__init__(message, **kwargs)
@@ -131,7 +147,32 @@ class Request(CeleryRequest):
             state.task_ready(self)
             self.acknowledge()
             return None
-        return super().on_failure(exc_info, send_failed_event, return_ok)
+        with self._ending():
+            return super().on_failure(exc_info, send_failed_event, return_ok)
+
+    def on_timeout(self, soft: bool, timeout: float) -> None:
+        with self._ending():
+            super().on_timeout(soft, timeout)
+
+    @contextlib.contextmanager
+    def _ending(self) -> Iterator[None]:
+        """An end that cannot be told to all who are named in the message, or written, leaves nothing held for ever."""
+        try:
+            yield
+        except (StoreError, OperationalError) as error:
+            logger.warning("The end of task %s could not be written: %s", self.id, error)
+            if self._encola_qos is not None:
+                # It stays leased and is no longer held: the next renewal gives it back.
+                self._encola_qos.drop(self._message.delivery_tag)
+        except Exception as error:
+            if self._claim is None:
+                raise
+            logger.exception("Task %s has a message that cannot be followed: %s", self.id, error)
+            self._park()
+
+    def _park(self) -> None:
+        if self._encola_qos is not None:
+            self._encola_qos.end(self._message.delivery_tag, "unreadable")
 
     def acknowledge(self) -> None:
         if self.acknowledged:  # type: ignore[has-type]  # Celery's attribute

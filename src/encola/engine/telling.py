@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from celery.app.task import Context
 from kombu import serialization
-from kombu.exceptions import KombuError, OperationalError
+from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from ..errors import StoreError
@@ -23,6 +23,7 @@ from ..record import TaskRecord, TaskState
 from ..store import Message, decode_record
 from ..store.callers import translated
 from .outcome import restore, revoked
+from .sending import mark_of, sending
 from .session import Session
 from .task import name_links
 
@@ -48,20 +49,17 @@ def _tell_of(app: Any, session: Session, task_id: str) -> None:
     stored = session.client.hgetall(session.keys.record(task_id))
     if not stored:
         return
-    record = decode_record(task_id, stored)
     try:
         request = _request_of(task_id, Message.decode(stored[b"m"]))
-    except (ValueError, TypeError, KombuError):
-        # Nobody can read whom it would have told.
-        return
-    task = app.tasks.get(request.task)
-    try:
-        _tell(app.backend if task is None else task.backend, record, request)
+        task = app.tasks.get(request.task)
+        backend = app.backend if task is None else task.backend
+        # Whoever tells it sends the same: told twice, it is sent once.
+        with sending(mark_of(request) or task_id):
+            _tell(backend, decode_record(task_id, stored), request)
     except (StoreError, OperationalError, RedisError):
         raise
-    except Exception:
-        # An errback may be no task that we know; the next end is told all the same.
-        logger.exception("The end of %s could not be told.", task_id)
+    except Exception as error:  # noqa: BLE001 - whatever a stranger's message holds
+        logger.warning("The end of %s cannot be told: %s", task_id, error)
 
 
 def _tell(backend: Any, record: TaskRecord, request: Any) -> None:
@@ -73,10 +71,7 @@ def _tell(backend: Any, record: TaskRecord, request: Any) -> None:
 
 
 def _request_of(task_id: str, message: Message) -> Any:
-    """
-    Raises:
-        ValueError, TypeError, KombuError: its body cannot be read.
-    """
+    """What a worker would have had of it."""
     is_wrapped = message.body_encoding == "base64"
     body = base64.b64decode(message.body) if is_wrapped else message.body
     args, kwargs, embed = serialization.loads(

@@ -260,8 +260,10 @@ class Channel(AddressedChannel):
     def _deliver(self, message: Claimed, readable: dict[str, Any]) -> None:
         try:
             self.connection._deliver(readable, message.queue)
-        except RecursionError as error:
-            # Nested deeper than this process can read, or hand to a child. It would end every worker.
+        except (*self.connection_errors, OperationalError, StoreError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever Celery makes of a stranger's headers
+            # Also what is nested deeper than this process can read. It would end every worker.
             self._park(message, error)
 
     def _park(self, message: Claimed, error: Exception) -> None:
