@@ -92,6 +92,8 @@ def test_every_line_is_a_record_or_rejected_or_blank(parts: list[str], size: int
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows=tables, parts=noise, size=st.sampled_from([45, 200, unpacking.BLOCK]))
 @example(rows=[["a", "b\n" * 9, "c"]] * 9, parts=['a,"b\n'], size=45)
+@example(rows=[["a", "b", "c"]], parts=['"a"b"c",d,e'], size=unpacking.BLOCK)
+@example(rows=[["a", "b", "c"]], parts=['"a,"b","c",d"\n', 'a "b" c,d "e",f'], size=45)
 def test_the_quick_way_finds_what_the_careful_one_finds(
     rows: list[list[str]], parts: list[str], size: int
 ) -> None:

@@ -179,6 +179,38 @@ def test_quotes_may_be_written_with_a_backslash(tmp_path: Path) -> None:
     found = read(b'a,b\n1,"dijo \\"hola, t\xc3\xba\\" y se fue"\n2,"x"\n', tmp_path)
 
     assert [(1, 'dijo "hola, tú" y se fue'), (2, "x")] == found.rows
+    # Also where no row would have another number of fields.
+    found = read(b'a,b\n1,"dijo \\"hola\\" y se fue"\n2,"C:\\x"\n', tmp_path)
+    assert [(1, 'dijo "hola" y se fue'), (2, "C:\\x")] == found.rows
+
+
+def test_a_backslash_before_a_quote_that_closes_is_itself(tmp_path: Path) -> None:
+    found = read(b'a,b\n"C:\\d\\",1\n"C:\\e\\",2\n', tmp_path)
+
+    assert [("C:\\d\\", 1), ("C:\\e\\", 2)] == found.rows
+
+
+def test_a_quote_in_the_middle_of_quotes_loses_the_row_and_no_quote(tmp_path: Path) -> None:
+    """Some readers make xyz of it."""
+    found = read(b'a,b\n1,"x"y"z"\n2,k\n3,p "q" r\n', tmp_path)
+
+    assert [(2, "bad_quote")] == found.lines
+    assert [(2, "k"), (3, 'p "q" r')] == found.rows
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"sep=;\r\nid;importe\r\n1;2,50\r\n2;3,75\r\n3\r\n",
+        b'\xef\xbb\xbf"SEP=;"\nid;importe\n1;2,50\n2;3,75\n3\n',
+        "sep=\t\nid\timporte\n1\t2,50\n2\t3,75\n3\n".encode("utf-16"),
+    ],
+)
+def test_the_line_that_tells_excel_the_separator_is_no_row(tmp_path: Path, content: bytes) -> None:
+    found = read(content, tmp_path)
+
+    assert (["id", "importe"], [(1, 2.5), (2, 3.75)]) == (found.names, found.rows)
+    assert [(5, "ragged")] == found.lines
 
 
 @pytest.mark.parametrize(

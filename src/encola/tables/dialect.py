@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ PREAMBLE: Final = 20
 MOST_COLUMNS: Final = 2_000
 #: A header is believed when this part of the rows has as many fields.
 AGREE: Final = 0.1
+#: The first line with which Excel is told the separator; it does not show it as a row.
+_HINT: Final = re.compile(r'"?sep=([,;\t|])"?\r?\n', re.IGNORECASE)
 #: Characters of a column's name that are kept.
 NAME_LENGTH: Final = 200
 
@@ -64,12 +67,15 @@ def find_dialect(sample: str) -> Dialect:
     Raises:
         FileFailed: there is no table in it.
     """
+    hint = _HINT.match(sample)
+    if hint is not None:
+        sample = sample[hint.end() :]
     if not sample.strip():
         raise FileFailed("The file is empty.", "file_empty")
     has_backslash = '\\"' in sample and _quotes_by_backslash(sample)
     if has_backslash:
         sample = sample.replace('\\"', '""')
-    separator, rows = _find_separator(sample)
+    separator, rows = _find_separator(sample, (hint[1],) if hint else SEPARATORS)
     width = _find_width(rows)
     start = _find_start(rows, width)
     first, rest = rows[start], rows[start + 1 :]
@@ -82,7 +88,7 @@ def find_dialect(sample: str) -> Dialect:
             "file_too_many_columns",
         )
     before = rows[start - 1].ends_at if start else 0
-    skipped = first.ends_at if has_header else before
+    skipped = (first.ends_at if has_header else before) + (hint is not None)
     return Dialect(separator, names, has_header, skipped, has_backslash)
 
 
@@ -92,22 +98,23 @@ def read_rows(text: str, separator: str) -> Iterator[list[str]]:
         yield row.fields
 
 
-def _rows(text: str, separator: str) -> Iterator[_Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+def _rows(text: str, separator: str, *, strict: bool = False) -> Iterator[_Row]:
+    """*strict*: a row with a quote where none belongs is none."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=strict)
     while True:
         try:
             fields = next(reader)
         except StopIteration:
             return
-        except csv.Error:  # a field of more than 128 KB, a zero
+        except csv.Error:  # a field of more than 128 KB, a zero, a quote where none belongs
             continue
         if any(field.strip() for field in fields):
             yield _Row(reader.line_num, fields)
 
 
-def _find_separator(sample: str) -> tuple[str, list[_Row]]:
+def _find_separator(sample: str, separators: Sequence[str]) -> tuple[str, list[_Row]]:
     best: tuple[tuple[float, int], str, list[_Row]] | None = None
-    for separator in SEPARATORS:
+    for separator in separators:
         rows = list(itertools.islice(_rows(sample, separator), ROWS))
         if not rows:
             continue
@@ -132,14 +139,12 @@ def _quotes_by_backslash(sample: str) -> bool:
     """Whether the sample has more rows of one width when ``\\"`` stands for a quote."""
 
     def regular(text: str) -> int:
+        found = [
+            Counter(len(row.fields) for row in _rows(text, separator, strict=True))
+            for separator in SEPARATORS
+        ]
         return max(
-            (
-                count
-                for separator in SEPARATORS
-                for width, count in Counter(map(len, read_rows(text, separator))).items()
-                if width > 1
-            ),
-            default=0,
+            (count for widths in found for width, count in widths.items() if width > 1), default=0
         )
 
     return regular(sample.replace('\\"', '""')) > regular(sample)

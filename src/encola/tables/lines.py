@@ -106,11 +106,15 @@ class Lines:
         self._flesh = bytes(n for n in range(256) if n not in kept)
         self._has_backslash = dialect.has_backslash
         s = re.escape(separator)
+        # The quick look at quotes: each two have the end of a field, or another quote, on both sides.
+        pair = rb'"(?<![^"\n' + s + rb']")[^"]*+"(?![^"\r\n' + s + rb"])"
+        self._in_pairs = re.compile(rb'[^"]*+(?:' + pair + rb'[^"]*+)*+')
         quoted = rb'"(?:[^"]++|"")*+"'
         plain = rb'(?:[^"\n' + s + rb"][^\n" + s + rb"]*+)?"
         one = rb"(?:" + quoted + rb"|" + plain + rb")"
         more = rb"(?:" + s + one + rb"){%d}" % (dialect.width - 1)
         self._record = re.compile(one + more + rb"\r?\n?")
+        self._records = re.compile(rb"(?:" + one + more + rb"\r?\n)*+")
         self._field = re.compile(rb"(" + quoted + rb"|" + plain + rb")(?:" + s + rb"|\r?\n?$)")
         self.number = dialect.skipped + 1
         """Of the next line."""
@@ -176,7 +180,8 @@ class Lines:
     def _all_alike(self, text: bytes) -> Block | None:
         bones = text.translate(None, self._flesh)
         ends = bones.count(LINE_END)
-        if QUOTE in bones:
+        is_quoted = QUOTE in bones
+        if is_quoted:
             # What stands between two quotes is left out; a quote within, written twice, ends and begins.
             parts = bones.split(QUOTE)
             if len(parts) % 2 == 0:
@@ -184,6 +189,9 @@ class Lines:
             bones = b"".join(parts[::2])
         height, odd = divmod(len(bones), len(self._bones))
         if odd or bones != self._bones * height:
+            return None
+        # A quote where none belongs is dropped by some readers without a word.
+        if is_quoted and not (self._in_pairs.fullmatch(text) or self._records.fullmatch(text)):
             return None
         if self._width == 1 and (text.startswith((b"\n", b"\r\n")) or _BLANK.search(text)):
             return None
