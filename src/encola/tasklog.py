@@ -64,8 +64,10 @@ class Run:
     """Lines before these that were too many."""
     has_written: bool = False
     """It may have nothing left to send, and be on its way."""
-    unfinished: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
-    """Of each stream and thread, text without its end of line."""
+    unfinished: dict[tuple[str, int], tuple[threading.Thread, str]] = field(
+        default_factory=dict[tuple[str, int], tuple[threading.Thread, str]]
+    )
+    """Of each stream and thread (its number, which is given again when it has ended), text without its end of line."""
 
 
 _current: ContextVar[Run | None] = ContextVar("encola_run", default=None)
@@ -109,7 +111,7 @@ class TaskLog:
             self._alone = None
         with self._lock:
             unfinished, ended.unfinished = ended.unfinished, {}
-        for (stream, _), text in unfinished.items():
+        for (stream, _), (_, text) in unfinished.items():
             self._take_line(ended, stream, text)
         if ended.has_written:
             # What is being sent at this moment is waited for. Also a soft time limit that strikes just here: the task has ended before it.
@@ -146,11 +148,15 @@ class TaskLog:
     def take(self, to: Run, stream: str, text: str) -> None:
         """Text of a stream, in pieces as they come."""
         # ``print`` writes the end of its line by itself, and another thread may come in between.
-        key = (stream, threading.get_ident())
+        thread, key = threading.current_thread(), (stream, threading.get_ident())
         with self._lock:
-            *whole, rest = (to.unfinished.pop(key, "") + text).split("\n")
+            owner, begun = to.unfinished.pop(key, (thread, ""))
+            if owner is not thread:
+                self._take_line(to, stream, begun)
+                begun = ""
+            *whole, rest = (begun + text).split("\n")
             if rest:
-                to.unfinished[key] = rest[-LINE_CHARACTERS:]
+                to.unfinished[key] = (thread, rest[-LINE_CHARACTERS:])
         for line in whole:
             self._take_line(to, stream, line)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_stream import Kind, begin, made
 
@@ -40,6 +40,7 @@ kinds = st.tuples(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(filters, max_size=5), st.lists(st.lists(kinds, max_size=4), max_size=4))
 def test_each_is_told_what_its_filter_admits_and_nothing_else(
     wanted: list[Wanted], rounds: list[list[Kind]]
@@ -117,6 +118,7 @@ def orders_of(told: Iterable[Told]) -> list[Order]:
     return [each.order for each in told]
 
 
+@settings(deadline=None)
 @given(filters, st.lists(kinds, max_size=4))
 def test_what_may_be_admitted_is_never_passed_over(wanted: Wanted, given_kinds: list[Kind]) -> None:
     events = [made(number, kind) for number, kind in enumerate(given_kinds)]

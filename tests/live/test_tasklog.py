@@ -104,6 +104,26 @@ def test_lines_that_threads_print_at_once_stay_whole(store: Store, log: TaskLog)
     assert len(store.messages) == 4 * 201
 
 
+def test_threads_of_the_same_number_write_lines_of_their_own(store: Store, log: TaskLog) -> None:
+    """The system gives it to the next when one has ended, also one that has not ended its line."""
+    store.is_open.set()
+    run = log.begin("t", 1)
+    stream = Tee(io.StringIO(), "stdout")
+    numbers = set()
+    for name in range(50):
+        context = contextvars.copy_context()
+        thread = threading.Thread(
+            target=context.run, args=(print, name), kwargs={"file": stream, "end": ""}
+        )
+        thread.start()
+        numbers.add(thread.ident)
+        thread.join()
+    log.end(run)
+
+    assert len(numbers) < 50
+    assert sorted(map(int, store.messages)) == list(range(50))
+
+
 def test_a_run_that_wrote_nothing_asks_no_store(store: Store, log: TaskLog) -> None:
     log.end(log.begin("t", 1))
 
