@@ -7,6 +7,9 @@ it, ``request`` hands it to a child, ``task`` runs it there, ``backend`` settles
 it, and ``lease`` is the right to do all that.
 """
 
+from . import guests as _guests
 from .app import celery_app
+
+assert _guests  # takes in the workers of other people's applications
 
 __all__ = ["celery_app"]

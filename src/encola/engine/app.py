@@ -12,11 +12,12 @@ import logging
 import sys
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from celery import Celery
 from celery.app.amqp import AMQP
+from celery.app.log import Logging
 from celery.signals import import_modules, setup_logging
 from click.core import ParameterSource
 from kombu import Exchange, Queue
@@ -45,9 +46,21 @@ class Amqp(AMQP):
         self.task_protocols: dict[int, Any] = {1: self.as_task_v2, 2: self.as_task_v2}
 
 
+class OwnLogging(Logging):
+    """Celery's part of logging, left to ours. An application of somebody else's in this process has its own."""
+
+    def setup_logging_subsystem(self, *args: Any, **kwargs: Any) -> Any:
+        setup_logging.connect(_own_logging)
+        try:
+            return super().setup_logging_subsystem(*args, **kwargs)
+        finally:
+            setup_logging.disconnect(_own_logging)
+
+
 class EncolaCelery(Celery):
     """A Celery application on encola's transport and backend."""
 
+    log_cls = f"{__name__}:OwnLogging"
     amqp_cls = f"{__name__}:Amqp"
     task_cls = Task
     control_cls = "encola.engine.control:Control"
@@ -80,11 +93,33 @@ class EncolaCelery(Celery):
 NOWHERE = f"{transport.SCHEME}+redis://nothing-runs.invalid/0"
 
 
+#: What a worker under a lease needs, whosever application it runs.
+LEASE_SETTINGS: Final[dict[str, Any]] = {
+    "task_reject_on_worker_lost": True,
+    # The store asks the record itself; Celery's check would ask it once more.
+    "worker_deduplicate_successful_tasks": False,
+    "worker_prefetch_multiplier": 1,
+    # How many are held is the lease's business; a second lock would only leave slots idle.
+    "worker_pool_putlocks": False,
+    "worker_consumer": "encola.engine.consumer:Consumer",
+    "worker_pool": "encola.engine.pool:TaskPool",
+    # A lost child is seen by its exit, not by waiting ten seconds for its result.
+    "worker_lost_wait": 1.0,
+    # The lease outlives a connection: what runs goes on, and is still ours.
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+    "worker_enable_prefetch_count_reduction": False,
+    "broker_connection_max_retries": None,
+    # A command that the server refused (full, read-only) is no reason to exit.
+    "broker_channel_error_retry": True,
+    "worker_soft_shutdown_timeout": 0,
+}
+
+
 def configuration() -> dict[str, Any]:
     """Celery's settings, each with the reason it differs from Celery's own default."""
     settings = get_settings()
     address, options = broker_address(settings)
-    return {
+    return LEASE_SETTINGS | {
         "broker_url": address,
         "broker_transport_options": options,
         "result_backend": "encola.engine.backend:Backend",
@@ -97,9 +132,6 @@ def configuration() -> dict[str, Any]:
         "enable_utc": True,
         # Acknowledging before running loses the task when the worker dies.
         "task_acks_late": True,
-        "task_reject_on_worker_lost": True,
-        # The store asks the record itself; Celery's check would ask it once more.
-        "worker_deduplicate_successful_tasks": False,
         # STARTED is written by the script that grants the start.
         "task_track_started": False,
         "task_default_queue": "encola",
@@ -110,28 +142,14 @@ def configuration() -> dict[str, Any]:
         "task_time_limit": _limit(settings.task_time_limit),
         "task_soft_time_limit": _limit(settings.task_soft_time_limit),
         "worker_max_tasks_per_child": _limit(settings.max_tasks_per_child),
-        "worker_prefetch_multiplier": 1,
-        # How many are held is the lease's business; a second lock would only leave slots idle.
-        "worker_pool_putlocks": False,
         "worker_concurrency": settings.concurrency,
-        "worker_consumer": "encola.engine.consumer:Consumer",
-        "worker_pool": "encola.engine.pool:TaskPool",
-        # A lost child is seen by its exit, not by waiting ten seconds for its result.
-        "worker_lost_wait": 1.0,
-        # The lease outlives a connection: what runs goes on, and is still ours.
-        "worker_cancel_long_running_tasks_on_connection_loss": False,
-        "worker_enable_prefetch_count_reduction": False,
         # A worker that starts before its server waits for it.
         "broker_connection_retry_on_startup": True,
-        "broker_connection_max_retries": None,
-        # A command that the server refused (full, read-only) is no reason to exit.
-        "broker_channel_error_retry": True,
         "worker_hijack_root_logger": False,
         "worker_send_task_events": False,
         "beat_scheduler": "encola.engine.beat:StoreScheduler",
         "result_extended": True,
         "result_cache_max": -1,
-        "worker_soft_shutdown_timeout": 0,
     }
 
 
@@ -246,9 +264,8 @@ speak_plainly()
 celery_app = make_app()
 
 
-@setup_logging.connect
 def _own_logging(loglevel: int | None = None, logfile: str | None = None, **_: Any) -> None:
-    """Celery leaves logging alone where this signal has a receiver."""
+    """Celery leaves logging alone where the signal has a receiver."""
     context = click.get_current_context(silent=True)
     # Celery gives its own default here, where nobody gave --loglevel: the setting has the word then.
     given = context and context.get_parameter_source("loglevel") is ParameterSource.COMMANDLINE

@@ -33,6 +33,7 @@ from ..store.records import encode_error
 from . import strays
 from .envelope import TOKEN_HEADER, type_of
 from .groups import GroupBackend
+from .guests import take_in
 from .outcome import describe, error_code, revoked
 from .result_files import put_in_file
 from .session import current_session
@@ -47,6 +48,10 @@ class Backend(SyncBackendMixin, GroupBackend):
     supports_autoexpire = True
     supports_native_join = True
     persistent = True
+
+    def __init__(self, app: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(app, *args, **kwargs)
+        take_in(app)
 
     def as_uri(self, include_password: bool = False) -> str:
         url = current_session().url

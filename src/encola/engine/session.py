@@ -47,7 +47,7 @@ class Session:
         settings = get_settings()
         self.keys = Keys(settings.key_prefix, settings.list_prefix)
         self.verbs = Verbs(self.keys)
-        self.url = resolve_redis_url(settings)
+        self.url = _address or resolve_redis_url(settings)
         # redis-py types each reply as the union of what every protocol may give.
         self.client: Any = connect(self.url, name="encola-engine")
         self._local = threading.local()
@@ -128,6 +128,15 @@ class Session:
 
 
 _session: Session | None = None
+_address: str | None = None
+
+
+def use_address(url: str) -> None:
+    """This process works for the server at *url*, whatever the settings say."""
+    global _address
+    if url != _address:
+        forget_session()
+    _address = url
 
 
 def current_session() -> Session:
