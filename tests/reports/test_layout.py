@@ -112,4 +112,6 @@ def test_a_name_that_is_broken_at_a_hyphen_stays_itself(desk: Desk) -> None:
     text = desk.text(desk.job(7))
 
     assert "-5 °C" in text
+    # Nor does it have a sign more for whoever copies it.
+    assert "\u200b" not in text
     assert [] == re.findall(r"(?m)(?:^|\s)-\w+", text.replace("-5 °C", ""))
