@@ -11,9 +11,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from celery.concurrency.prefork import TaskPool as CelerysPool
 
 import encola
 from encola.embedded.ports import free_port
+from encola.engine import celery_app
+from encola.engine.pool import TaskPool
+from encola.engine.steps import checked_pool
 from encola.record import TaskState
 from encola.store import run
 from harness import Bench, Server
@@ -315,3 +319,26 @@ def test_inspect_tells_of_tasks_that_wait_for_their_time(bench: Bench) -> None:
         assert due_ms == round(dt.datetime.fromisoformat(shown["eta"]).timestamp() * 1000)
     finally:
         run(bench.client, bench.verbs.cancel(task_id))
+
+
+def test_a_pool_whose_tasks_cannot_be_stopped_alone_is_refused(bench: Bench) -> None:
+    """In a pool of threads a cancel would end the worker, and with it whatever ran beside."""
+    done = subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "encola.engine", "worker", "-P", "threads"],
+        env=bench.env(),
+        cwd=bench.folder,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert "expected prefork, or solo to look for a mistake; found celery.concurrency.thread." in (
+        done.stderr
+    )
+    assert "Traceback" not in done.stdout + done.stderr
+    assert 2 == done.returncode
+
+
+def test_celerys_prefork_is_ours() -> None:
+    assert TaskPool is checked_pool(CelerysPool, celery_app.conf.worker_pool)

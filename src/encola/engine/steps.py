@@ -17,12 +17,13 @@ import time
 from typing import Any
 
 from celery import bootsteps, signals
+from celery.concurrency import get_implementation
 from celery.concurrency.solo import TaskPool as SoloPool
 from celery.platforms import set_pdeathsig
 from celery.worker import state as worker_state
 
 from .. import tasklog
-from ..errors import StoreRefused, StoreUnavailable
+from ..errors import SettingsError, StoreRefused, StoreUnavailable
 from ..settings import get_settings
 from ..store.schema import check_schema
 from .lease import Lease
@@ -51,6 +52,7 @@ class LeaseStep(bootsteps.StartStopStep):
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         super().__init__(worker, **kwargs)
+        worker.pool_cls = checked_pool(worker.pool_cls, worker.app.conf.worker_pool)
         worker.encola_lease = None
         # The settings' limits reach each task by its class. As the pool's default too, the
         # longer soft limit would come before a task's own short hard one, and put it off.
@@ -109,6 +111,23 @@ class LeaseStep(bootsteps.StartStopStep):
         hub.call_repeatedly(FORGET_SECONDS, forget_cancelled, hub.timer)
         # The loop may have stood still while it reconnected.
         lease.renew()
+
+
+def checked_pool(asked: type, ours: str) -> type:
+    """
+    The pool of ``-P``: *ours* for prefork, or Celery's solo, in which a mistake is easily looked for.
+
+    Raises:
+        SettingsError: one that a cancel could stop only with all that runs beside it.
+    """
+    prefork: type = get_implementation(ours)
+    if asked.__module__ == "celery.concurrency.prefork":
+        return prefork
+    if not issubclass(asked, (prefork, SoloPool)):
+        found = f"--pool: expected prefork, or solo to look for a mistake; found {asked.__module__}."
+        why = "A task needs a process, which a cancel or a time limit can stop without the others."
+        raise SettingsError([f"{found} {why}"])
+    return asked
 
 
 def make_ready_for_children(app: Any) -> None:
