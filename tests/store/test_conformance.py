@@ -845,6 +845,23 @@ def test_a_name_that_nobody_knows_is_dead_after_a_day(bench: Bench) -> None:
     assert (bench.place("a"), bench.field("a", "ec")) == ("dead", "undeliverable")
 
 
+def test_a_workers_name_may_have_brackets(bench: Bench) -> None:
+    """The attempts are told apart all the same: by who runs it again, and by lines that come late."""
+    bench.enqueue("a")
+    for number in (1, 2):
+        [message] = bench.claim(1, worker="w[1],[2]@here")
+        bench.do(bench.verbs.start("a", message.token))
+        bench.do(bench.verbs.settle("a", message.token, "SUCCESS", b"1"))
+        if number == 1:
+            bench.do(bench.verbs.retry("a"))
+    line = b'{"at":1,"level":"info","source":"log","message":"late"}'
+    bench.do(bench.verbs.log([LogLine("a", 1, line)], 10, 1000))
+
+    attempts = json.loads(f"[{bench.field('a', 'at')}]")
+    assert [attempt[0] for attempt in attempts] == [1, 2]
+    assert [decode_line(e).attempt for e in bench.client.lrange("encola:log:a", 0, -1)] == [1]
+
+
 def test_an_end_that_no_worker_writes_is_noted_where_somebody_may_wait_for_it(bench: Bench) -> None:
     """Parts of a group that are cancelled or purged, and whatever is parked."""
     part = b'{"task":"t","group":"g","group_index":0}\n[[],{},{"chord":{}}]'

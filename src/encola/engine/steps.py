@@ -124,7 +124,9 @@ def checked_pool(asked: type, ours: str) -> type:
     if asked.__module__ == "celery.concurrency.prefork":
         return prefork
     if not issubclass(asked, (prefork, SoloPool)):
-        found = f"--pool: expected prefork, or solo to look for a mistake; found {asked.__module__}."
+        found = (
+            f"--pool: expected prefork, or solo to look for a mistake; found {asked.__module__}."
+        )
         why = "A task needs a process, which a cancel or a time limit can stop without the others."
         raise SettingsError([f"{found} {why}"])
     return asked

@@ -19,9 +19,9 @@ local function start_anew(rec)
   redis.call('HDEL', rec.key, 'r', 'e', 'ec', 'f', 'c', 'rn', 'rq', 'pl', 'bc')
   rec.retries, rec.crashes = 0, 0
   -- The number of its last attempt; a finished record keeps it only there.
-  local attempts = redis.call('HGET', rec.key, 'at')
-  if attempts then
-    rec.attempt = tonumber(string.match(attempts, '%[(%d+),[^%[]*$'))
+  local attempts = ended_attempts(rec)
+  if #attempts > 0 then
+    rec.attempt = attempts[#attempts][1]
     redis.call('HSET', rec.key, 'an', rec.attempt)
   end
 end

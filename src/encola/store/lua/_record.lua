@@ -244,6 +244,9 @@ local function close_attempt(rec, outcome)
   redis.call('HSET', rec.key, 'at', before and (before .. ',' .. entry) or entry)
 end
 
+-- The attempts that have ended, oldest first: {number, worker, start, end, outcome, token}.
+local function ended_attempts(rec) return cjson.decode('[' .. (redis.call('HGET', rec.key, 'at') or '') .. ']') end
+
 -- A failure's code as the statistics have it: short, and of a bounded number of kinds a minute.
 local function error_word(code)
   local key = P .. 'stats:' .. math.floor(NOW / 60000)

@@ -14,8 +14,8 @@ local records, order, kept = {}, {}, 0
 -- The number of the attempt that ran under a token.
 local function attempt_of(rec, token)
   if holds(rec, token) then return rec.attempt end
-  for number, its in string.gmatch(redis.call('HGET', rec.key, 'at') or '', '%[(%d+),[^%]]*,(%d+)%]') do
-    if its == token then return tonumber(number) end
+  for _, ended in ipairs(ended_attempts(rec)) do
+    if ended[6] == tonumber(token) then return ended[1] end
   end
   return rec.attempt
 end
