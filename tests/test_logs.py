@@ -139,6 +139,14 @@ def test_a_password_in_an_error_is_removed_too(
     assert "hunter2" not in capsys.readouterr().err
 
 
+def test_no_level_has_the_arguments_of_every_task_in_the_log(tmp_path: Path) -> None:
+    """Celery's pool writes them down at "debug"; they may hold anything."""
+    configure_logging("worker", Settings(data_dir=tmp_path, log_level="debug"))
+
+    assert logging.getLogger("celery.worker").isEnabledFor(logging.DEBUG)
+    assert not logging.getLogger("celery.pool").isEnabledFor(logging.DEBUG)
+
+
 def test_control_characters_are_written_out() -> None:
     """A task's text can neither forge a line nor steer a terminal."""
     assert one_line("a\nb\x1b[31mc\u2028d ñ") == r"a\nb\x1b[31mc\u2028d ñ"

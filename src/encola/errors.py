@@ -215,7 +215,8 @@ class InvalidInput(EncolaError):
     """
     The input does not fit the task type's model.
 
-    ``errors``: one dict a field, ``{"loc": [...], "msg": str, "type": str}``.
+    ``errors``: one dict a field, ``{"loc": [...], "msg": str, "type": str}``; ``fields``: all of them in one line.
+    ``type_name``: the task type, or the part of the API that it was sent to.
     """
 
     code = "validation"
@@ -223,10 +224,10 @@ class InvalidInput(EncolaError):
     def __init__(self, type_name: str, errors: Sequence[dict[str, object]]) -> None:
         self.type_name = type_name
         self.errors = list(errors)
-        fields = "; ".join(
+        self.fields = "; ".join(
             f"{'.'.join(str(part) for part in _loc(e))}: {e.get('msg')}" for e in self.errors
         )
-        super().__init__(f"Invalid input for task type {type_name!r}: {fields}")
+        super().__init__(f"Invalid input for {type_name!r}: {self.fields}")
 
 
 def _loc(error: dict[str, object]) -> Sequence[object]:

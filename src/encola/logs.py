@@ -343,6 +343,8 @@ def _calm_libraries() -> None:
     # One line per request of ours, and the address may hold a password.
     for name in ("httpx", "httpcore", "asyncio", "mail.log"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # At "debug" it writes down the arguments of every task.
+    logging.getLogger("celery.pool").setLevel(logging.INFO)
 
 
 def _utc(seconds: float) -> str:

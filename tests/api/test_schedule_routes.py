@@ -185,7 +185,7 @@ def test_a_schedule_that_there_is_not_is_a_problem(served: Bench, what: str) -> 
     answer = post(f"/schedules/nobody/{what}", 404)
 
     assert answer["code"] == "schedule_not_found"
-    assert answer["detail"] == "Unknown schedule 'nobody': no program declares it."
+    assert answer["detail"] == "Programación desconocida: 'nobody': ningún programa la declara."
     assert served.client.keys("encola:t:*") == []
 
 

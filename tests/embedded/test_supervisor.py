@@ -570,15 +570,15 @@ def test_a_child_that_never_gets_ready_stops_the_whole(
     assert not _is_running(int(pid_file.read_text()))
 
 
-def test_a_child_that_finds_a_setting_wrong_stops_the_whole_at_once(tmp_path: Path) -> None:
-    """Another start would find it wrong again."""
+def test_a_child_that_another_start_would_not_help_stops_the_whole_at_once(tmp_path: Path) -> None:
+    """Such as one that finds a setting wrong."""
     starts = tmp_path / "starts"
     code = "import sys; open(sys.argv[1], 'a').write('start\\n'); sys.exit(2)"
 
     with pytest.raises(CannotStart) as caught:
         asyncio.run(Supervisor([[Child("worker", _script(code, str(starts)), _never)]]).run())
 
-    assert (2, "worker cannot start: a setting is wrong. Its lines above say which.") == (
+    assert (2, "worker cannot start. Its lines above say why.") == (
         caught.value.exit_code,
         str(caught.value),
     )

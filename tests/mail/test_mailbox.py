@@ -280,7 +280,7 @@ def test_a_taken_port_ends_it_with_one_sentence(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_made_ends_it_with_one_sentence(tmp_path: Path) -> None:
-    """Exit code 1 and the folder's name, without a traceback."""
+    """Exit code 2 and the folder's name, without a traceback: another start would not help."""
     (tmp_path / "file").write_text("in the way")
     folder = tmp_path / "file" / "mail"
     process = subprocess.run(
@@ -291,7 +291,7 @@ def test_a_folder_that_cannot_be_made_ends_it_with_one_sentence(tmp_path: Path) 
         check=False,
     )
 
-    assert 1 == process.returncode
+    assert 2 == process.returncode
     assert f"The mailbox cannot use {folder}: Not a directory.\n" == process.stderr
 
 

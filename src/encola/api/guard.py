@@ -11,6 +11,7 @@ Source: OWASP Cross-Site Request Forgery Prevention, "Fetch Metadata headers".
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -23,6 +24,8 @@ from .problems import SAFE_HEADERS, Problem, problem_response
 #: Over a socket it is refused as any other: a search domain may well resolve it.
 TEST_HOST: Final = "testserver"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+#: Source: RFC 3986, 3.2.2; a name as DNS has it.
+_HOST: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::\d{0,5})?")
 ELSEWHERE: Final = "Requests that change something are taken from this service's own pages only."
 
 
@@ -55,7 +58,9 @@ class Guard:
 def refusal(scope: Scope) -> str | None:
     """Why this request is not answered, or None."""
     headers = Headers(scope=scope)
-    named = headers.get("host", "")
+    # With two of them, who stands between might go by the other one.
+    given = headers.getlist("host")
+    named = given[0] if len(given) == 1 else ""
     host = _name(named)
     if host not in LOOPBACK and host != get_settings().host and not _is_test(host, scope):
         return f"This service does not answer for the host {host[:100]!r}."
@@ -80,10 +85,9 @@ async def refuse(reason: str, scope: Scope, receive: Receive, send: Send) -> Non
 
 
 def _name(host: str) -> str:
-    """The host without its port: ``[::1]:8000`` is ``::1``."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0].lower()
+    """The host without its port: ``[::1]:8000`` is ``::1``; empty where it is none."""
+    found = _HOST.fullmatch(host)
+    return (found[1] or found[2]).lower() if found else ""
 
 
 def _is_test(host: str, scope: Scope) -> bool:

@@ -15,12 +15,14 @@ from .shapes import Health, Readiness, StoreHealth
 router = APIRouter(tags=["health"])
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health", response_model=Health)
 async def read_health() -> Response:
     """This process answers. Asks nobody else."""
     return answer({"status": "ok"})
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get(
     "/ready",
     response_model=Readiness,

@@ -39,6 +39,7 @@ from ..installation import FolderElsewhere
 from ..reports.shelf import ReportNotFound
 from ..task import public_error
 from .language import choose_language, say
+from .problem_words import in_language, words_of
 
 logger = logging.getLogger(__name__)
 
@@ -114,9 +115,15 @@ def problem_response(problem: Problem) -> Response:
     )
 
 
+def refuse(request: Request, problem: Problem) -> Response:
+    """*problem* in the caller's language."""
+    detail = in_language(problem.detail, choose_language(request))
+    return problem_response(Problem(problem.status, problem.code, detail, problem.errors))
+
+
 async def on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    return problem_response(error)
+    return refuse(request, error)
 
 
 async def on_encola_error(request: Request, error: Exception) -> Response:
@@ -125,9 +132,9 @@ async def on_encola_error(request: Request, error: Exception) -> Response:
     status = next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
     if status == 500:
         return await on_crash(request, error)
-    detail = str(error)
-    if isinstance(error, (TaskNotFound, InvalidTaskId)):
-        detail = say("not_found", choose_language(request))
+    language = choose_language(request)
+    is_unknown = isinstance(error, (TaskNotFound, InvalidTaskId))
+    detail = say("not_found", language) if is_unknown else words_of(error, language)
     code = "task_not_found" if isinstance(error, InvalidTaskId) else error.code
     errors = error.errors if isinstance(error, InvalidInput) else None
     return problem_response(Problem(status, code, detail, errors))
@@ -137,13 +144,13 @@ async def on_validation(request: Request, error: Exception) -> Response:
     """FastAPI's own 422, without repeating the input: it may be a secret."""
     assert isinstance(error, RequestValidationError)
     errors = [public_error(one) for one in error.errors()]
-    return problem_response(Problem(422, "validation", "The request does not fit.", errors))
+    return refuse(request, Problem(422, "validation", "The request does not fit.", errors))
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = HTTP_CODES.get(error.status_code, "http_error")
-    response = problem_response(Problem(error.status_code, code, str(error.detail)))
+    response = refuse(request, Problem(error.status_code, code, str(error.detail)))
     for name, value in (error.headers or {}).items():
         response.headers[name] = value
     return response
@@ -151,10 +158,10 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 
 async def on_disconnect(request: Request, error: Exception) -> Response:
     """The client went away before its request was whole: nobody reads this, and nothing was done."""
-    return problem_response(Problem(400, "incomplete", "The request ended before its body did."))
+    return refuse(request, Problem(400, "incomplete", "The request ended before its body did."))
 
 
 async def on_crash(request: Request, error: Exception) -> Response:
     """A mistake of ours: logged in full, told without details."""
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return problem_response(Problem(500, "internal_error", "Something went wrong on our side."))
+    return refuse(request, Problem(500, "internal_error", "Something went wrong on our side."))

@@ -37,8 +37,8 @@ LONGEST_DELAY = 30.0
 HEALTHY_AFTER = 60.0
 """Seconds after which a child that lived so long has its delay reset."""
 STARTS_BEFORE_GIVING_UP = 5
-WRONG_SETTING = 2
-"""Exit code of a command of ours that another start would not help."""
+HOPELESS = 2
+"""Exit code where another start would not help: a wrong setting, a folder that cannot be written to."""
 LAST_CALL_SECONDS = 5.0
 """From the last call to SIGKILL."""
 PROBE_EVERY = 0.1
@@ -209,10 +209,10 @@ class Keeper:
     async def _back_off(self, code: int, lived: float) -> None:
         child = self.child
         if not self._was_ready:
-            if code == WRONG_SETTING:
+            if code == HOPELESS:
                 raise CannotStart(
-                    f"{child.name} cannot start: a setting is wrong. Its lines above say which.",
-                    exit_code=WRONG_SETTING,
+                    f"{child.name} cannot start. Its lines above say why.",
+                    exit_code=HOPELESS,
                 )
             self._early_deaths += 1
             if self._early_deaths >= STARTS_BEFORE_GIVING_UP:

@@ -163,10 +163,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         limits = Limits(given.most_mails, given.most_bytes)
         asyncio.run(_serve(folder, given.port, limits))
     except SettingsError as error:
-        return _complain(str(error))
+        return _complain(str(error), 2)
     except OSError as error:
-        where = str(folder) if error.filename else f"{HOST}:{given.port}"
-        return _complain(f"The mailbox cannot use {where}: {os.strerror(error.errno or 0)}.")
+        # A port may be free again in a moment; a folder stays as it is.
+        where, code = (str(folder), 2) if error.filename else (f"{HOST}:{given.port}", 1)
+        return _complain(f"The mailbox cannot use {where}: {os.strerror(error.errno or 0)}.", code)
     return 0
 
 
@@ -190,9 +191,9 @@ def _configure_logging(folder: Path) -> None:
         logging.basicConfig(level=logging.WARNING)
 
 
-def _complain(sentence: str) -> int:
+def _complain(sentence: str, code: int) -> int:
     print(sentence, file=sys.stderr)
-    return 1
+    return code
 
 
 if __name__ == "__main__":
