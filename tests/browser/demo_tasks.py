@@ -25,6 +25,8 @@ def resize_photos(
 ) -> dict[str, Any]:
     for done in range(photos):
         context.progress(done, photos, f"IMG_{2400 + done}.jpg")
+        if done % 50 == 49:
+            print(f"{done + 1} of {photos} are done")
         time.sleep(seconds / photos)
     return {"album": album, "resized": photos}
 

@@ -52,9 +52,10 @@ def test_edit_and_retry_makes_a_new_task_that_names_the_old(opened: Open, servic
 
 
 def test_copy_as_curl_gives_a_line_that_a_shell_takes(opened: Open, service: Service) -> None:
-    """Quotes and all: read back by shell rules it holds the same input."""
+    """Quotes and all: read back by shell rules it holds the same input, and whose task it is."""
     nasty = {"reason": 'it\'s "quoted" $HOME `id`\nand two lines'}
-    task_id = service.submit("refuse", nasty)
+    options = {"user_id": "o'hara", "priority": 3, "labels": {"why": "a test"}}
+    task_id = service.submit("refuse", nasty, **options)
     page = opened(f"/#/task/{task_id}")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Copiar como curl").click()
@@ -62,7 +63,7 @@ def test_copy_as_curl_gives_a_line_that_a_shell_takes(opened: Open, service: Ser
     words = shlex.split(page.evaluate("navigator.clipboard.readText()"))
 
     assert words[:4] == ["curl", "-X", "POST", f"{service.address}/tasks"]
-    assert nasty == json.loads(words[-1])["input"]
+    assert {"type": "refuse", "input": nasty, "options": options} == json.loads(words[-1])
 
 
 def test_a_result_is_saved_as_it_is(opened: Open, service: Service) -> None:

@@ -9,5 +9,8 @@ export function curlLine(method, path, body) {
   return [first, `-H ${quote('Content-Type: application/json')}`, `-d ${quote(JSON.stringify(body))}`].join(' \\\n  ');
 }
 
-/** The submit of a task. */
-export const submitLine = (type, input) => curlLine('POST', '/tasks', { type, input });
+/** The submit of a task; options that say nothing are left out. */
+export function submitLine(type, input, options = {}) {
+  const given = Object.entries(options).filter(([, value]) => value);
+  return curlLine('POST', '/tasks', { type, input, ...(given.length && { options: Object.fromEntries(given) }) });
+}

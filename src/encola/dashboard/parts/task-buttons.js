@@ -9,6 +9,7 @@ import { icon } from '../icons.js';
 import { t } from '../i18n.js';
 import { go, link } from '../router.js';
 import { isFinished } from '../states.js';
+import { taskTypes } from '../types.js';
 import { taskForm } from './task-form.js';
 
 /** @param {() => void} changed called after something was done */
@@ -19,8 +20,20 @@ export function taskButtons(task, changed) {
     !ended && button('cancel', t('cancel'), async () => (await cancelTask(id)) && changed(), 'danger-quiet'),
     ended && button('retry', t('retry'), async () => (await retryTask(id)) && changed()),
     ended && !('args' in task.input) && button('edit', t('retry.edit'), () => editAndRetry(task)),
-    button('copy', t('copy.curl'), () => copyText(submitLine(task.type, task.input))),
+    // One that came with arguments of a type that nobody has declared here can be sent by Celery alone.
+    !('args' in task.input) && button('copy', t('copy.curl'), async () => copyText(await sameAgain(task))),
   ];
+}
+
+/** The line that makes such a task once more: its input, and what it has otherwise than it would have anyway. */
+async function sameAgain({ type, input, user_id: user, priority, queue, labels }) {
+  const declared = (await taskTypes().catch(() => [])).find(({ name }) => name === type);
+  return submitLine(type, input, {
+    user_id: user !== String(input.user_id) && user,
+    queue: queue !== declared?.queue && queue,
+    priority,
+    labels: Object.keys(labels ?? {}).length && labels,
+  });
 }
 
 function button(symbol, label, run, kind = '') {
