@@ -23,6 +23,7 @@ class Socket:
         self.sent = 0
         self.heard: list[tuple[str, str | None]] = []
         self.code: int | None = None
+        self.scope: dict[str, Any] = {}
 
     def say(self, **message: Any) -> None:
         self.says.put_nowait({"type": "websocket.receive", "text": json.dumps(message)})

@@ -11,6 +11,7 @@ import time
 import httpx
 import pytest
 from live_service import Api, Listen, Listener, enqueue
+from websockets.sync.client import connect
 
 from encola.store import run
 from harness import Bench
@@ -323,6 +324,35 @@ def test_an_open_stream_does_not_hold_up_a_stop(api: Api, listen: Listen) -> Non
     # uvicorn ends as the signal would have ended it.
     assert code in (0, -signal.SIGTERM)
     assert time.monotonic() - began < 3
+
+
+def test_one_that_does_not_read_does_not_hold_up_a_stop_either(
+    bench: Bench, api: Api, listen: Listen
+) -> None:
+    quick = listen()
+    with contextlib.ExitStack() as sockets:
+        slow, other = (sockets.enter_context(socket.socket()) for _ in range(2))
+        for each in (slow, other):
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            each.connect(("127.0.0.1", api.port))
+        slow.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert b"hello" in slow.recv(2000)
+        talk = sockets.enter_context(
+            connect(f"ws://127.0.0.1:{api.port}/ws", sock=other, max_queue=1, proxy=None)
+        )
+        talk.send('{"action": "subscribe"}')
+        assert "hello" in talk.recv(10)
+        # More than the buffers of both take.
+        enqueue(bench, 10_000, type_="t" * 100, user_id="u" * 200)
+        quick.wait_for(10_000, timeout=60)
+        began = time.monotonic()
+        api.stop()
+        took = time.monotonic() - began
+        talk.close_socket()
+
+    assert took < 4
+    assert "cut off" in api.log_path.read_text()
+    assert "Traceback" not in api.log_path.read_text()
 
 
 def test_heartbeats_come_while_nothing_happens(bench: Bench, api: Api) -> None:

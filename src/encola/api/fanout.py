@@ -63,7 +63,7 @@ class Listener(Protocol):
 
     def wake(self) -> None: ...
     def beat(self, now: float) -> None: ...
-    def close(self) -> None: ...
+    def stop(self) -> None: ...
 
 
 class Fanout:
@@ -124,7 +124,7 @@ class Fanout:
         """The process stops: every subscription ends, so that no open stream holds it up."""
         self.is_closing = True
         for listener in list(self.listeners):
-            listener.close()
+            listener.stop()
 
     async def close(self) -> None:
         """The loop ends."""

@@ -22,15 +22,13 @@ from starlette.types import Receive, Scope, Send
 from ..errors import EncolaError
 from ..store.events import Order, write_order
 from .fanout import Told
-from .server import cut_of
+from .server import FAREWELL_SECONDS, cut_of
 from .subscription import Portion, Subscription
 
 logger = logging.getLogger(__name__)
 
 #: After this a browser comes back (ms).
 RETRY_MS: Final = 2_000
-#: A connection that is cut is gone at once; this is for a busy loop.
-FAREWELL_SECONDS: Final = 1.0
 HEARTBEAT: Final = b": heartbeat\n"
 HEADERS: Final = {
     "Cache-Control": "no-store",

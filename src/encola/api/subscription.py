@@ -9,6 +9,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from ..store.events import Event, Order
 from .fanout import SLOW_SECONDS, Fanout, Told
+from .server import FAREWELL_SECONDS
 
 C = TypeVar("C")
 
@@ -150,18 +151,26 @@ class Subscription(Generic[C]):
     def beat(self, now: float) -> None:
         """Sends a sign of life where one is due; cuts off one that takes nothing."""
         if self.sending_since is not None and now - self.sending_since > SLOW_SECONDS:
-            self.is_slow = True
-            if self._task is not None:
-                self._task.cancel()
+            self._cut_off()
         self._rouse()
 
+    def stop(self) -> None:
+        """The process stops: what is on its way has a moment left."""
+        self.close()
+        asyncio.get_running_loop().call_later(FAREWELL_SECONDS, self._cut_off)
+
     def close(self) -> None:
-        """Ends it, also from outside: the peer has gone, or the process stops."""
+        """Ends it, also from outside: the peer has gone."""
         self._is_over = True
         self.fanout.leave(self)
         self._rouse()
 
     # --- inside ----------------------------------------------------------------------------
+
+    def _cut_off(self) -> None:
+        if self.sending_since is not None and self._task is not None:
+            self.is_slow = True
+            self._task.cancel()
 
     def _rouse(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -8,7 +8,6 @@ go out; what is sent, and when, is the subscription's business, as for server-se
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
@@ -25,6 +24,7 @@ from ..store.events import Order, read_order, write_order
 from ..task import public_errors
 from .events import MOST_VALUES
 from .fanout import SLOW_SECONDS, Told, current_fanout
+from .server import FAREWELL_SECONDS, cut_of
 from .subscription import Portion, Subscription, Wanted
 
 logger = logging.getLogger(__name__)
@@ -34,8 +34,6 @@ router = APIRouter()
 #: Closing codes, RFC 6455 and the registry that it opened.
 RESTARTING: Final = 1012
 TRY_AGAIN_LATER: Final = 1013
-#: A client that takes nothing will not take a farewell either.
-FAREWELL_SECONDS: Final = 1.0
 
 
 def _as_list(value: object) -> object:
@@ -116,12 +114,21 @@ class Conversation:
         try:
             code = await self._over
             if code is not None:
-                with contextlib.suppress(TimeoutError, RuntimeError, WebSocketDisconnect):
-                    async with asyncio.timeout(FAREWELL_SECONDS):
-                        await self._websocket.close(code)
+                await self._close(code)
         finally:
             await end_task(reader)
             await self._unsubscribe(0)
+
+    async def _close(self, code: int) -> None:
+        try:
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await self._websocket.close(code)
+        except TimeoutError:
+            cut = cut_of(self._websocket.scope)
+            if cut is not None:
+                cut()
+        except (RuntimeError, WebSocketDisconnect):
+            pass  # it has gone
 
     # --- from the client --------------------------------------------------------------
 

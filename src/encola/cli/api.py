@@ -45,7 +45,7 @@ def _serve(settings: Settings) -> None:
     import uvicorn
 
     from encola.api.fanout import Fanout
-    from encola.api.server import Connection
+    from encola.api.server import Connection, SocketConnection
     from encola.embedded.ports import check_port_free
     from encola.errors import NothingRuns
     from encola.loops import of_this_loop
@@ -70,7 +70,7 @@ def _serve(settings: Settings) -> None:
             access_log=False,  # a task's record tells more, and costs no line a request
             log_config=None,  # ours
             server_header=False,
-            ws="websockets-sansio",
+            ws=SocketConnection,
             # Each connection's compressor would take more memory than all the rest of it.
             ws_per_message_deflate=False,
             ws_max_size=64 * 1024,
