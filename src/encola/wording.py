@@ -16,6 +16,8 @@ _PROGRESS: Final[dict[str, tuple[str, str]]] = {
         "Procesando {name}: {read} de {size}, {records} filas, {rate}/s{left}",
         "Processing {name}: {read} of {size}, {records} rows, {rate}/s{left}",
     ),
+    "report_reading": ("Leyendo los datos", "Reading the data"),
+    "report_drawing": ("Componiendo el PDF", "Drawing the PDF"),
     "bulk_cancel": (
         "{changed} de {total} tareas canceladas",
         "{changed} of {total} tasks cancelled",

@@ -253,9 +253,12 @@ def test_an_api_without_a_server_is_stopped_without_a_traceback(
                 return True
             return False
 
-        wait_until(answers, description="it listens")
-        process.terminate()
-        _, err = process.communicate(timeout=20)
+        try:
+            wait_until(answers, description="it listens", timeout=60)
+            process.terminate()
+            _, err = process.communicate(timeout=20)
+        finally:
+            process.kill()  # the block waits for its end
 
     assert "Nothing runs in ./.encola." in err
     assert "Traceback" not in err
@@ -476,7 +479,9 @@ def test_an_input_that_does_not_fit_is_told_field_by_field(run: Run, api: FakeAp
     """Once, by the names of the command line."""
     errors = [
         {"loc": ["body", "input", "user_id"], "msg": "Field required", "type": "missing"},
+        {"loc": ["body", "input", "body"], "msg": "Field required", "type": "missing"},
         {"loc": ["body", "input", "to", 0], "msg": "no address", "type": "value_error"},
+        {"loc": ["body", "input"], "msg": "too many", "type": "value_error"},
     ]
     detail = "Invalid input for task type 'file': body.input.user_id: Field required"
     problem = {"status": 422, "code": "validation", "detail": detail, "errors": errors}
@@ -487,7 +492,9 @@ def test_an_input_that_does_not_fit_is_told_field_by_field(run: Run, api: FakeAp
     assert [
         "Invalid input for task type 'file':",
         "  - user_id: Field required",
+        "  - body: Field required",
         "  - to.0: no address",
+        "  - the input: too many",
     ] == done.stderr.splitlines()
 
 

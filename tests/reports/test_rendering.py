@@ -14,6 +14,7 @@ from desk import MIB, Desk
 from encola.disk import DiskFull
 from encola.reports.failures import RendererLost, ReportFailed
 from encola.reports.rendering import render
+from encola.wording import say_progress
 from support import wait_until
 
 HEAD = "fecha,producto,cantidad,importe\n"
@@ -197,6 +198,21 @@ def test_an_older_report_stays_until_the_new_one_is_whole(desk: Desk) -> None:
     with pytest.raises(ReportFailed):
         desk.render(desk.job(7, time_limit=0.05))
     assert before == desk.pdf(desk.job(7)).read_bytes()
+
+
+def test_how_far_it_is_can_be_said_in_each_language(desk: Desk) -> None:
+    """A report in Spanish is watched by readers of English too."""
+    desk.dataset(7, SALE)
+    told: list[tuple[int, int, str]] = []
+    render(desk.job(7), desk.uri(desk.job(7)), lambda *far: told.append(far))
+    said = [tuple(say_progress(key, {}, one) for one in ("es", "en")) for *_, key in told]
+
+    assert [(0, 3), (1, 3), (2, 3)] == [(current, total) for current, total, _ in told]
+    assert [
+        ("Leyendo los datos", "Reading the data"),
+        ("Componiendo el PDF", "Drawing the PDF"),
+        ("Componiendo el PDF", "Drawing the PDF"),
+    ] == said
 
 
 #: A child that has limited itself, says so, and goes on for ever.

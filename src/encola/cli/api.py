@@ -12,6 +12,7 @@ from encola.logs import configure_logging
 from encola.settings import Settings, load_settings
 
 from .exits import NOTHING_RUNS, CommandError
+from .modules import look_in_this_folder
 
 GRACEFUL_SECONDS = 5
 """How long open requests and streams may go on after a stop was asked for."""
@@ -35,6 +36,7 @@ def api(
         REDIS_URL=redis://localhost:6379/0 encola api
         REDIS_URL=redis://localhost:6379/0 encola api --port 9000
     """
+    look_in_this_folder()
     given = {"host": host, "port": port}
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     configure_logging("api", settings)

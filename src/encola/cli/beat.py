@@ -7,6 +7,8 @@ import typer
 from encola.logs import configure_logging
 from encola.settings import load_settings
 
+from .modules import look_in_this_folder
+
 
 def beat() -> None:
     """
@@ -24,6 +26,7 @@ def beat() -> None:
         ENCOLA_TASK_MODULES=shop.tasks encola beat
         ENCOLA_TIMEZONE=Europe/Madrid encola beat
     """
+    look_in_this_folder()
     # First, so that what the engine says while it is loaded is logged our way.
     settings = load_settings()
     configure_logging("beat", settings)

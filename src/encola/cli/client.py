@@ -258,6 +258,9 @@ def _sentence(problem: dict[str, Any]) -> str:
     lines = [f"{said.partition(': ')[0]}:"] if errors else [said]
     for error in errors:
         path = [str(part) for part in cast("list[object]", error.get("loc") or [])]
-        field = ".".join(part for part in path if part not in ("body", "input"))
+        # Where a request has the input. Only once each: a field may be called so too.
+        for outer in ("body", "input"):
+            path = path[1:] if path[:1] == [outer] else path
+        field = ".".join(path)
         lines.append(f"  - {field or 'the input'}: {error.get('msg', '')}")
     return "\n".join(one_line(line) for line in lines)

@@ -16,6 +16,7 @@ from encola.settings import Settings, load_settings
 
 from .client import api_url
 from .exits import DONE, FAILED, NOTHING_RUNS, USAGE
+from .modules import look_in_this_folder
 
 if TYPE_CHECKING:
     from encola.doctor import Finding
@@ -43,6 +44,7 @@ def doctor(
         encola doctor --json | jq '.findings[] | select(.level != "ok")'
         REDIS_URL=redis://localhost:6379/0 encola doctor
     """
+    look_in_this_folder()
     try:
         settings = load_settings()
     except SettingsError as error:

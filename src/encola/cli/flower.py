@@ -12,6 +12,7 @@ from encola.logs import configure_logging
 from encola.settings import load_settings
 
 from .exits import USAGE, CommandError
+from .modules import look_in_this_folder
 
 #: Flower's own options are handed on to it.
 CONTEXT: dict[str, Any] = {"ignore_unknown_options": True, "allow_extra_args": True}
@@ -54,6 +55,7 @@ def flower(
     """
     if importlib.util.find_spec("flower") is None:
         raise CommandError("Flower is not installed. Run: pip install 'encola[flower]'", USAGE)
+    look_in_this_folder()
     settings = load_settings()
     resolve_redis_url(settings)  # where nothing runs, say so before Flower is loaded
     configure_logging("flower", settings)

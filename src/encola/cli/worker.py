@@ -9,6 +9,8 @@ import typer
 from encola.logs import configure_logging
 from encola.settings import load_settings
 
+from .modules import look_in_this_folder
+
 
 def worker(
     concurrency: Annotated[
@@ -43,6 +45,7 @@ def worker(
     names = [name.strip() for name in queues.split(",") if name.strip()] if queues else None
     if queues is not None and not names:
         raise typer.BadParameter("expected at least one queue name", param_hint="--queues")
+    look_in_this_folder()
     # First, so that what the engine says while it is loaded is logged our way.
     settings = load_settings()
     configure_logging("worker", settings)

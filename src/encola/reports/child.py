@@ -92,11 +92,11 @@ def make(pipe: int, job: dict[str, Any]) -> None:
 
     wording = Wording(job["language"])
     now = dt.datetime.now(dt.UTC)
-    say(pipe, {"progress": [0, STEPS, wording.say("reading")]})
+    say(pipe, {"progress": [0, STEPS, "report_reading"]})
     document = read(job, wording, now)
-    say(pipe, {"progress": [1, STEPS, wording.say("drawing")]})
+    say(pipe, {"progress": [1, STEPS, "report_drawing"]})
     pdf = draw(document, now)
-    say(pipe, {"progress": [2, STEPS, wording.say("drawing")]})
+    say(pipe, {"progress": [2, STEPS, "report_drawing"]})
     with open(sys.stdout.fileno(), "wb", closefd=False) as out:
         out.write(pdf)
 

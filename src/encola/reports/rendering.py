@@ -49,6 +49,7 @@ _MAXRSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
 _WORDS: Final = 8_000
 
 Progress = Callable[[int, int, str], None]
+"""Which step of how many, and the key of a sentence of :mod:`encola.wording`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,6 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "user": ("Usuario {user_id}", "User {user_id}"),
     "total": ("Total", "Total"),
     "share": ("% del total", "% of total"),
-    "reading": ("Leyendo los datos", "Reading the data"),
-    "drawing": ("Componiendo el PDF", "Drawing the PDF"),
     # sales
     "sales_title": ("Reporte de ventas", "Sales report"),
     "total_amount": ("Importe total", "Total amount"),

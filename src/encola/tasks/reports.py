@@ -23,6 +23,7 @@ from ..reports.names import FOLDER, MAX_USER_ID, ReportType, address, report_nam
 from ..reports.rendering import Job, render
 from ..settings import get_settings
 from ..task import RetryPolicy, TaskContext, task
+from ..wording import say_progress
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def generate_report(
         memory=settings.report_memory,
         time_limit=settings.report_time_limit,
     )
-    rendered = render(job, uri, context.progress)
+    rendered = render(job, uri, lambda *far: _report(context, job.language, *far))
     logger.info("Report %s made: %d bytes in %.1f s.", name, rendered.size, rendered.seconds)
     return {
         "task_id": context.task_id,
@@ -84,3 +85,8 @@ def generate_report(
         "size": rendered.size,
         "seconds": round(rendered.seconds, 3),
     }
+
+
+def _report(context: TaskContext, language: str, current: int, total: int, key: str) -> None:
+    said = say_progress(key, {}, language) or ""
+    context.progress(current, total, said, key=key, values={})
