@@ -342,3 +342,23 @@ def test_a_pool_whose_tasks_cannot_be_stopped_alone_is_refused(bench: Bench) -> 
 
 def test_celerys_prefork_is_ours() -> None:
     assert TaskPool is checked_pool(CelerysPool, celery_app.conf.worker_pool)
+
+
+def test_a_program_with_a_worker_inside_of_it_keeps_its_own_logging(bench: Bench) -> None:
+    """Ours is for our commands: it would take the program's handlers away and write files that it never asked for."""
+    folder = bench.folder / "embedding"
+    script = (
+        "import logging; from encola.engine import celery_app; celery_app.log.setup(loglevel='INFO');"
+        "logging.getLogger('celery.worker.strategy').info('received')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=bench.env() | {"ENCOLA_DATA_DIR": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert "received" in done.stderr
+    assert not folder.exists()

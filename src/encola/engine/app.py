@@ -47,9 +47,15 @@ class Amqp(AMQP):
 
 
 class OwnLogging(Logging):
-    """Celery's part of logging, left to ours. An application of somebody else's in this process has its own."""
+    """
+    Celery's part of logging, left to ours where the process is a command.
+
+    A program that has a worker inside of it, a test for instance, has logging of its own.
+    """
 
     def setup_logging_subsystem(self, *args: Any, **kwargs: Any) -> Any:
+        if not is_command():
+            return super().setup_logging_subsystem(*args, **kwargs)
         setup_logging.connect(_own_logging)
         try:
             return super().setup_logging_subsystem(*args, **kwargs)

@@ -13,6 +13,7 @@ What is the program's own stays its own: queues, limits, serializers, logging, a
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from celery import Celery
@@ -30,8 +31,8 @@ def take_in(app: Celery) -> None:
     """From here on *app* is one of ours, with its own settings; nothing happens where it is one already."""
     if isinstance(app, EncolaCelery):
         return
-    kind = type(app)
-    app.__class__ = type(kind.__name__, (EncolaCelery, kind), {"shows_started": False})
+    kind: Any = type(app)
+    app.__class__ = _as_guest(kind)
     protocol_2 = app.amqp.as_task_v2
     app.amqp.task_protocols = {1: protocol_2, 2: protocol_2}
     # Made before, of the classes of before.
@@ -44,6 +45,12 @@ def take_in(app: Celery) -> None:
     for task in app.tasks.values():
         task.__class__ = as_encola_task(type(task))
         type(task).on_bound(app)
+
+
+@functools.cache
+def _as_guest(kind: Any) -> Any:
+    own = {"shows_started": False, "log_cls": kind.log_cls}
+    return type(kind.__name__, (EncolaCelery, kind), own)
 
 
 def _address(app: Celery) -> str | None:
