@@ -151,6 +151,27 @@ class Bench:
             self.sent += ids[start : start + 200]
         return ids
 
+    def send_chain(self, *seconds: float) -> list[str]:
+        """Sends a chain of ``work``, each link in the message of the one before."""
+        ids = [str(uuid_utils.uuid7()) for _ in seconds]
+        links = [
+            {
+                "task": "ledger_tasks.work",
+                "args": [each],
+                "kwargs": {},
+                "options": {"task_id": task_id},
+                "subtask_type": None,
+                "immutable": True,
+            }
+            for task_id, each in zip(ids, seconds, strict=True)
+        ]
+        body = json.dumps([[seconds[0]], {}, {"chain": links[:0:-1]}])
+        message = Message("ledger_tasks.work", body).encode()
+        task = NewTask(ids[0], message, "encola", "ledger_tasks.work")
+        run(self.client, self.verbs.enqueue([task], 10**9))
+        self.sent += ids
+        return ids
+
     def record(self, task_id: str) -> TaskRecord | None:
         stored = self.client.hgetall(self.keys.record(task_id))
         return decode_record(task_id, stored) if stored else None  # type: ignore[arg-type]

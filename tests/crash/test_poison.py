@@ -73,6 +73,7 @@ def test_a_full_server_refuses_new_work_and_finishes_the_old(either: Bench) -> N
     bench = either
     bench.send("work", 0.01, count=60)
     again = bench.send("again", 2, "retry", count=3) + bench.send("again", 2, "replace", count=3)
+    chain = bench.send_chain(0.01, 0.01, 0.01)
     bench.client.config_set("maxmemory-policy", "noeviction")
     bench.client.config_set("maxmemory", "1")
     try:
@@ -82,6 +83,8 @@ def test_a_full_server_refuses_new_work_and_finishes_the_old(either: Bench) -> N
         assert [] == check(bench)
         # Also those that asked to be run again, from inside of an attempt, while it was full.
         assert Counter(SUCCESS=6) == bench.states(again)
+        # What follows a task was accepted with it.
+        assert Counter(SUCCESS=3) == bench.states(chain)
         assert 18 == len(
             [r for r in bench.ledger.rows() if r["id"] in again and r["what"] == "start"]
         )

@@ -1042,6 +1042,33 @@ def test_what_is_no_list_keeps_nobody_from_the_other_queues(bench: Bench) -> Non
     assert sorted(bench.claimed(queues=("files", "encola"))) == ["a", "b"]
 
 
+def test_more_envelopes_than_a_sweep_looks_at_are_adopted_one_sweep_after_the_other(
+    bench: Bench,
+) -> None:
+    """No worker is there: they are known all the same, those too that lie deep below newer ones."""
+    for number in range(23):
+        bench.push_stock(f"s{number}")
+    bench.sweep(limit=5)
+    bench.enqueue(*(f"t{number}" for number in range(7)))
+    for _ in range(5):
+        bench.sweep(limit=5)
+
+    known = [bench.place(f"s{number}") for number in range(23)]
+    assert known == ["ready"] * 23
+
+
+def test_a_clock_that_is_set_back_makes_no_lease_longer(bench: Bench) -> None:
+    """The server's clock was an hour ahead: whoever is lost is missed after a lease all the same."""
+    bench.later(3_600_000)
+    bench.running("a")
+    bench.sweep()
+    bench.later(-3_600_000)
+    bench.sweep()
+    bench.lose()
+
+    assert (bench.place("a"), bench.field("a", "c")) == ("ready", "1")
+
+
 def test_a_sweep_looks_through_no_long_list(bench: Bench) -> None:
     """What it works with is the end of a list; a command more that goes through all of it is paid each second."""
     bench.enqueue("a")

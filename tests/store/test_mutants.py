@@ -325,7 +325,7 @@ MUTANTS = [
     Mutant(
         "the sweep loses what it adopts",
         "sweep",
-        "          redis.call('LSET', list, index - 1, rec.id)\n          blanks = blanks - 1\n",
+        "        redis.call('LSET', list, first + index - 1, rec.id)\n        blanks = blanks - 1\n",
         "",
     ),
     Mutant(
@@ -375,8 +375,8 @@ MUTANTS = [
     Mutant(
         "rescue right after everybody slept",
         "sweep",
-        "if NOW - last > lease_ms / 3 then",
-        "if false then",
+        "elseif NOW - last > lease_ms / 3 then",
+        "elseif false then",
     ),
     Mutant(
         "a holder that nobody knows is not looked for",

@@ -102,7 +102,7 @@ class Backend(SyncBackendMixin, GroupBackend):
                 getattr(request, "chain", None), exc, traceback, store_result=True, state=state
             )
             if call_errbacks and request.errbacks:
-                self._call_task_errbacks(request, exc, traceback)
+                self.app.amqp._retry_publish(self._call_task_errbacks, request, exc, traceback)
         self._settle_error(
             task_id, request, TaskState.FAILURE, exc, traceback, is_kept=store_result
         )

@@ -24,6 +24,7 @@ from queue import Empty
 from typing import Any, Final
 
 import redis
+from celery.app.amqp import _callback_publish_retry
 from kombu.exceptions import OperationalError
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
@@ -35,7 +36,7 @@ from ..errors import StoreError
 from ..settings import get_settings
 from ..store import Keys, NewTask, Verbs, run
 from ..store.durable import run_to_disk
-from ..store.scripts import decode_claim
+from ..store.scripts import NO_LIMIT, decode_claim
 from ..store.shapes import Claimed, NextDelivery
 from .addressed import AddressedChannel
 from .envelope import delivery, make_tag, new_task, token_of_running
@@ -114,7 +115,11 @@ class Channel(AddressedChannel):
 
     def _accept(self, new: NewTask) -> None:
         settings = get_settings()
-        call = self.verbs.enqueue([new], settings.max_waiting)
+        # Celery says so of a link, a chord's body and an errback. They were accepted with the task that
+        # they follow: a full server would otherwise break a chain whose step has done its work.
+        follows = _callback_publish_retry.get()
+        most = NO_LIMIT if follows else settings.max_waiting
+        call = self.verbs.enqueue([new], most, even_when_full=follows)
         self.run(call, run_to_disk if settings.durability == "disk" else run)
 
     def _put_fanout(

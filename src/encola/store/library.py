@@ -44,7 +44,7 @@ class Library:
 
     #: All but these may run when the server is out of memory, so that a
     #: full server can still finish, and so forget, what it has.
-    REFUSED_WHEN_FULL: Final = frozenset({"enqueue", "fire"})
+    REFUSED_WHEN_FULL: Final[frozenset[str]] = frozenset({"enqueue", "fire"})
     #: Script -> the shared parts it needs besides ``_record``.
     NEEDS: Final[dict[str, tuple[str, ...]]] = {
         "enqueue": ("_acts",),
@@ -67,6 +67,14 @@ class Library:
             self._scripts[name] = self._made(name, [name], self._text(name))
         return self._scripts[name]
 
+    def even_when_full(self, name: str) -> Script:
+        """The script *name*, which a server that is out of memory runs too."""
+        own_name = f"{name} even when full"
+        if own_name not in self._scripts:
+            script = self._made(own_name, [name], self._text(name), refused_when_full=frozenset())
+            self._scripts[own_name] = script
+        return self._scripts[own_name]
+
     def both(self, first: str, second: str) -> Script:
         """Two scripts as one, for one round trip; their arguments: see ``_both.lua``."""
         name = f"{first}+{second}"
@@ -76,8 +84,14 @@ class Library:
             self._scripts[name] = self._made(name, [first, second], "\n".join(parts))
         return self._scripts[name]
 
-    def _made(self, name: str, of: list[str], text: str) -> Script:
-        flags = "" if self.REFUSED_WHEN_FULL.intersection(of) else " flags=allow-oom"
+    def _made(
+        self,
+        name: str,
+        of: list[str],
+        text: str,
+        refused_when_full: frozenset[str] = REFUSED_WHEN_FULL,
+    ) -> Script:
+        flags = "" if refused_when_full.intersection(of) else " flags=allow-oom"
         needs = dict.fromkeys(part for each in of for part in self.NEEDS.get(each, ()))
         shared = "\n".join([self._clock, *map(self._text, ("_record", *needs))])
         body = (

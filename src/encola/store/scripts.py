@@ -71,9 +71,11 @@ class Verbs:
         self._fixed = keys.fixed()
         self._head: list[Argument] = list(keys.head())
 
-    def enqueue(self, tasks: Sequence[NewTask], max_waiting: int) -> Call[list[Enqueued]]:
+    def enqueue(
+        self, tasks: Sequence[NewTask], max_waiting: int, *, even_when_full: bool = False
+    ) -> Call[list[Enqueued]]:
         """
-        Accepts *tasks*, all or none.
+        Accepts *tasks*, all or none; *even_when_full*: by a server that is out of memory, too.
 
         Raises, on decoding:
             StoreFull: with them more than *max_waiting* would wait.
@@ -101,6 +103,9 @@ class Verbs:
             refused(reply, max_waiting)
             return [Enqueued(Acceptance(r[0]), r[1].decode(), int(r[2])) for r in reply]
 
+        if even_when_full:
+            script = self.library.even_when_full("enqueue")
+            return Call(script, self._fixed, [*self._head, *argv], decode)
         return self.call("enqueue", argv, decode)
 
     def next_delivery(self, task: NewTask, token: int) -> Call[NextDelivery]:

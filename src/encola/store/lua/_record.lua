@@ -1,7 +1,7 @@
 -- What every script shares: the keys, the record, and the moves between places.
 --
 -- KEYS, the same for every script, in this order:
---   1 meta     hash    n (order counter), last_ms, swept_ms, beat_ms, schema, folder
+--   1 meta     hash    n (order counter), last_ms, swept_ms, beat_ms, schema, folder, adopts:<list> (see sweep.lua)
 --   2 delayed  zset    id -> due_ms
 --   3 dead     zset    id -> parked_ms
 --   4 workers  zset    worker -> lease_until_ms
