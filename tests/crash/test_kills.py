@@ -120,6 +120,19 @@ def test_a_worker_stopped_beyond_its_lease_is_fenced(bench: Bench) -> None:
     assert [] == check(bench)
 
 
+def test_a_task_of_many_leases_is_delivered_once(bench: Bench) -> None:
+    """It runs five times as long as a lease, beside a worker that would take it over."""
+    bench.worker(concurrency=1).wait_ready()
+    bench.worker(concurrency=1).wait_ready()
+    (task_id,) = bench.send("work", 5 * bench.lease)
+    bench.wait_finished(40)
+
+    assert ["start", "effect", "end"] == [row["what"] for row in bench.ledger.rows()]
+    record = bench.record(task_id)
+    assert record is not None
+    assert (0, 1) == (record.crashes, len(record.attempts))
+
+
 def test_valkey_killed_and_restarted_loses_nothing(bench: Bench) -> None:
     """SIGKILL of the server, five times: the append-only file has all that was accepted."""
     bench.lease = 10.0

@@ -495,3 +495,37 @@ def test_tasks_of_a_state_are_listed_by_a_full_server(store: Store, read: Read) 
         store.client.config_set("maxmemory", "0")
 
     assert ["a"] == ids(page)
+
+
+SINGLE = [
+    Filter(),
+    Filter(state=TaskState.PENDING),
+    Filter(type="email"),
+    Filter(queue="encola"),
+    Filter(user_id="ana"),
+]
+
+
+@pytest.mark.parametrize("wanted", SINGLE, ids=str)
+def test_a_page_under_one_filter_costs_no_more_where_there_are_more_records(
+    store: Store, read: Read, wanted: Filter
+) -> None:
+    """Ten times as many: the server does as many commands for it, and sends as much."""
+    client, verbs, _ = store
+
+    def cost(records: int) -> tuple[int, int]:
+        there = client.dbsize()
+        for start in range(0, records, 500):
+            tasks = [new(f"{there}-{start + n:05}", user_id="ana") for n in range(500)]
+            run(client, verbs.enqueue(tasks, 10**9))
+        before: Any = client.info("stats")
+        listed(read, wanted)
+        after: Any = client.info("stats")
+        names = ("total_commands_processed", "total_net_output_bytes")
+        commands, sent = (after[name] - before[name] for name in names)
+        return commands, sent
+
+    few, many = cost(500), cost(4500)
+
+    assert few[0] == many[0]
+    assert many[1] < 1.1 * few[1]
