@@ -222,9 +222,10 @@ def main() -> None:
         time.sleep(30)
         stopping.set()
         working.join()
-        opened = album(full, "Boda de Marta", 2400, 75, "marta")
+        opened = album(full, "Boda de Marta", 2400, 100, "marta")
         paths = last_ones(full)
-        time.sleep(12)
+        # Long enough for a pace to be told of them.
+        time.sleep(5)
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=find_browser(), args=[*ARGUMENTS])
             take(browser, full.address, shown(open_at(opened)))

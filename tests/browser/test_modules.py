@@ -197,3 +197,39 @@ def test_a_row_is_written_only_when_its_task_changes(call: Call) -> None:
     assert "row-span" in changes
     assert "row" in changes
     assert "row-queue" not in changes
+
+
+def test_a_log_that_comes_before_its_place_is_shown_from_its_end(call: Call) -> None:
+    """Its lines may be there before the page of the task is; who has scrolled up is left alone."""
+    shown = call(
+        "parts/log.js",
+        """async (m) => {
+            const entry = (n) => `id: ${n}-0\\nevent: log\\ndata: {"at": "2026-11-22T09:00:00Z", "attempt": 1, "level": "info", "source": "s", "message": "${n}"}\\n\\n`;
+            const until = async (holds) => {
+                for (const end = Date.now() + 10_000; !holds(); await new Promise(requestAnimationFrame)) {
+                    if (Date.now() > end) throw new Error(`not within 10 s: ${holds}`);
+                }
+            };
+            const more = new TransformStream();
+            const writer = more.writable.getWriter();
+            const say = (text) => writer.write(new TextEncoder().encode(text));
+            globalThis.fetch = async () => new Response(more.readable);
+            const {element} = m.taskLog('a');
+            const lines = element.querySelector('.log');
+            const atEnd = () => lines.scrollTop > 0 && lines.scrollHeight - lines.scrollTop - lines.clientHeight < 24;
+            say(Array.from({length: 100}, (_, n) => entry(n + 1)).join(''));
+            await until(() => lines.childElementCount === 100);
+            document.getElementById('app').replaceChildren(element);
+            await until(atEnd);
+            say(entry(101));
+            await until(() => lines.childElementCount === 101 && atEnd());
+            lines.scrollTop = 40;
+            await new Promise((done) => lines.addEventListener('scroll', done, {once: true}));
+            say(entry(102));
+            await until(() => lines.childElementCount === 102);
+            await new Promise(requestAnimationFrame);
+            return lines.scrollTop;
+        }""",
+    )
+
+    assert 40 == shown

@@ -105,7 +105,8 @@ function settings(uPlot, { series, format, steps, bars, width, say }) {
   return {
     width,
     height: HEIGHT,
-    padding: [8, 14, 0, 0],
+    // Half of a time stands beyond the last one.
+    padding: [8, 18, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
     scales: { x: bars ? { range: roomy } : {}, y: { range: (_, __, top) => [0, Math.max(top * 1.1, 4)] } },

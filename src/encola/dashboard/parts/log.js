@@ -22,10 +22,15 @@ export function taskLog(id) {
   let attempt = null;
   let waiting = [];
   let frame = 0;
+  // Who has scrolled up reads; who is at the end follows. Lines may come before there is a place to scroll in.
+  let follows = true;
+  const toEnd = () => follows && lines.scrollTo(0, lines.scrollHeight);
+  const placed = new ResizeObserver(toEnd);
+  placed.observe(lines);
+  lines.addEventListener('scroll', () => { follows = lines.scrollHeight - lines.scrollTop - lines.clientHeight < 24; });
 
   const show = () => {
     frame = 0;
-    const bottom = lines.scrollHeight - lines.scrollTop - lines.clientHeight < 24;
     for (const each of waiting.slice(-MOST)) {
       lines.append(line(each, attempt !== null && each.attempt !== attempt));
       attempt = each.attempt;
@@ -36,8 +41,7 @@ export function taskLog(id) {
     lines.hidden = count === 0;
     none.hidden = count > 0;
     setText(note, count ? t('log.count', { count, number: number(count) }) : '');
-    // Who has scrolled up reads; who is at the end follows.
-    if (bottom) lines.scrollTop = lines.scrollHeight;
+    toEnd();
   };
   const take = ({ id: at, name, data }) => {
     if (name !== 'log') return;
@@ -70,6 +74,7 @@ export function taskLog(id) {
     element,
     leave() {
       stopped.abort();
+      placed.disconnect();
       cancelAnimationFrame(frame);
     },
   };
