@@ -136,7 +136,7 @@ def test_a_task_of_many_leases_is_delivered_once(bench: Bench) -> None:
 def test_valkey_killed_and_restarted_loses_nothing(bench: Bench) -> None:
     """SIGKILL of the server, five times: the append-only file has all that was accepted."""
     bench.lease = 10.0
-    bench.worker().wait_ready()
+    worker = bench.worker().wait_ready()
     bench.send("work", 0.05, count=200)
     for _ in range(5):
         until(time.monotonic() + 0.4)
@@ -146,6 +146,7 @@ def test_valkey_killed_and_restarted_loses_nothing(bench: Bench) -> None:
     bench.wait_finished(60)
 
     assert [] == check(bench)
+    assert "Error on restarting" not in worker.log()
 
 
 def test_a_valkey_that_stood_still_costs_nobody_a_lease(bench: Bench) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import celery
@@ -192,6 +193,29 @@ def alone() -> str:
 @celery_app.task(base=AloneOnOurs)
 def alone_on_ours() -> str:
     return "alone"
+
+
+class OwnRequest(celery.worker.request.Request):
+    """As Celery's documentation shows it."""
+
+    def on_failure(self, *args: Any, **kwargs: Any) -> Any:
+        Path(f"{os.environ['LEDGER']}.told").touch()
+        return super().on_failure(*args, **kwargs)
+
+
+class Requested(celery.Task):
+    abstract = True
+    Request = OwnRequest
+
+
+@celery_app.task(base=Requested)
+def with_own_request(how: str) -> None:
+    note("start")
+    if how == "exit":
+        os._exit(9)
+    if how == "fail":
+        raise ValueError(how)
+    time.sleep(30)
 
 
 class Forgetful(celery.Task):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from encola.engine.session import current_session
 from encola.engine.task import _LINKS
 from encola.errors import StoreError
 from encola.record import TaskRecord, TaskState
+from encola.store import run
 from harness import Bench
 from support import wait_until
 
@@ -92,6 +94,25 @@ def test_a_class_that_calls_no_other_is_asked_for_all_the_same(
 
     assert (TaskState.SUCCESS, "alone", 1) == (record.state, record.result, len(record.attempts))
     assert [str(uuid.uuid5(_LINKS, f"{sent.id}:0"))] == [child.id for child in sent.children]
+
+
+def test_a_request_class_of_a_users_own_is_told_and_ends_by_our_rules(
+    tasks: Any, bench: Bench
+) -> None:
+    """Its lost children are counted, and a cancel stops it."""
+    lost = ended(bench, tasks.with_own_request.delay("exit").id)
+    failed = ended(bench, tasks.with_own_request.delay("fail").id)
+    running = tasks.with_own_request.delay("run").id
+    wait_until(lambda: running in bench.ledger.started(), description="it runs", timeout=LIMIT)
+    run(bench.client, bench.verbs.cancel(running))
+    [row] = [row for row in bench.ledger.rows() if row["id"] == running]
+    wait_until(
+        lambda: row["pid"] not in bench.workers[0].children(), description="its child is gone"
+    )
+
+    assert ("worker_lost", 3) == (lost.error_code, lost.crashes)
+    assert "ValueError" == (failed.error and failed.error.type)
+    assert Path(f"{bench.ledger.path}.told").exists()
 
 
 def test_a_child_without_memory_after_its_task_ends_no_worker(tasks: Any, bench: Bench) -> None:

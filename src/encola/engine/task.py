@@ -20,6 +20,7 @@ from typing import Any
 import orjson
 from celery import Task as CeleryTask
 from celery.exceptions import Ignore, Reject, Retry
+from kombu.utils.imports import symbol_by_name
 
 from .. import tasklog
 from ..errors import EncolaError, PermanentFailure, StoreError, TooLarge
@@ -60,7 +61,7 @@ class Task(CeleryTask):
     """What every Celery task of ``celery_app`` is."""
 
     abstract = True
-    Request = "encola.engine.request:Request"
+    Request: Any = "encola.engine.request:Request"
     # A failure that the task declares is an answer, not a surprise: a line in the log, no traceback.
     throws = (PermanentFailure,)
     #: Its author asked for ``acks_late=True``. Every task is late here; only what is shown of it follows that.
@@ -82,6 +83,8 @@ class Task(CeleryTask):
             cls.soft_time_limit = 0
         # Let go of before it ends, it would be lost with its worker, or taken for a lost delivery.
         cls.acks_late = True
+        if cls.Request != Task.Request:
+            cls.Request = _with_ours(symbol_by_name(cls.Request))
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
         self._begin(task_id)
@@ -185,6 +188,12 @@ def as_encola_task(base: type) -> type:
         return base
     parts = (Foremost, base) if issubclass(base, Task) else (Foremost, base, Task)
     return type(base.__name__, parts, {"__module__": base.__module__, "__doc__": base.__doc__})
+
+
+def _with_ours(theirs: type) -> type:
+    """A user's own class of requests, with ours before it: without it no lost child is counted, and no cancel stops one."""
+    ours: type = symbol_by_name(Task.Request)
+    return theirs if issubclass(theirs, ours) else type(theirs.__name__, (ours, theirs), {})
 
 
 @contextlib.contextmanager

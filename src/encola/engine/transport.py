@@ -150,7 +150,11 @@ class Channel(AddressedChannel):
 
     def _delete(self, queue: str, *args: Any, **kwargs: Any) -> None:
         # Lists hold ids: what stands in them must be cancelled, not forgotten.
-        self._purge(queue)
+        try:
+            self._purge(queue)
+        except OperationalError as error:
+            # Kombu deletes queues as it closes a channel, and then expects a lost connection's error.
+            raise redis.ConnectionError(str(error)) from error
         super()._delete(queue, *args, **kwargs)
 
     def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
