@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 import httpx
@@ -30,6 +31,7 @@ READMES = {"es": "README.es.md", "en": "README.md"}
 #: The commands that go on until somebody stops them; each begins a block of its own.
 START = "ENCOLA_TASK_MODULES=lesson_tasks make up"
 FLOWER = ".venv/bin/encola flower"
+FILE_PATH = re.compile(r"data://uploads/[\w.-]+")
 TASK_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -54,6 +56,7 @@ class Student:
     running: Running
     flower_port: int = 0
     task_id: str = ""
+    file_path: str = ""
     printed: str = ""
     flower: subprocess.Popen[bytes] | None = None
     ran: list[str] = field(default_factory=list)
@@ -85,6 +88,8 @@ class Student:
             found = TASK_ID.findall(self.printed)
             # The answer of a submit names one task; a list is no answer to go on with.
             self.task_id = found[0] if len(set(found)) == 1 else self.task_id
+            files = FILE_PATH.findall(self.printed)
+            self.file_path = files[0] if files else self.file_path
 
     def is_ended(self) -> bool:
         """As it is for a person, who is slower than a mail."""
@@ -130,13 +135,14 @@ class Student:
         )
 
     def here(self, commands: str) -> str:
-        """The addresses of this test's own service, and the task that the last answer named."""
+        """The addresses of this test's own service, and the task or file that the last answer named."""
         if "TASK_ID" in commands.replace("ENCOLA_TASK", ""):
             assert self.task_id, commands
         return (
             commands.replace("http://127.0.0.1:8000", self.running.api_url)
             .replace("5555", str(self.flower_port))
             .replace("TASK_ID", self.task_id)
+            .replace("FILE_PATH", self.file_path)
         )
 
     def compare(self, expected: str) -> None:
@@ -173,8 +179,8 @@ def student() -> Iterator[Student]:
 def test_every_command_of_the_page_does_what_the_page_says(student: Student, language: str) -> None:
     """From the first section of the lesson to the last; and before it what a README shows first."""
     file, start, *rest = blocks(language)
-    # `make up` is how a README begins too.
-    _, *curls = blocks(language, READMES)[:5]
+    # `make up` is how a README begins too; it goes on with a task of one's own.
+    _, *curls = takewhile(lambda b: b.language != "python", blocks(language, READMES))
     for block in (file, start, *curls, *rest):
         student.follow(block)
 
