@@ -137,6 +137,16 @@ def test_one_task_begins_with_how_it_stands(bench: Bench, api: Api, listen: List
     assert 404 == httpx.get(f"{api.address}/tasks/nobody/events").status_code
 
 
+def test_some_tasks_alone_can_be_listened_to(bench: Bench, listen: Listen) -> None:
+    first, other, second = enqueue(bench, 3)
+    listener = listen(f"/events?task_id={first}&task_id={second}")
+    for task_id in (other, first, second):
+        run(bench.client, bench.verbs.cancel(task_id))
+    listener.wait_for(2)
+
+    assert [(first, "REVOKED"), (second, "REVOKED")] == listener.tasks()
+
+
 def test_a_subscriber_that_drops_again_and_again_misses_nothing(
     bench: Bench, listen: Listen
 ) -> None:

@@ -48,7 +48,7 @@ def _parameters(*names: str) -> dict[str, object]:
     "/events",
     response_class=Response,
     responses={**_STREAM, **problems(422, 503)},
-    openapi_extra=_parameters("type", "state", "user_id", "queue"),
+    openapi_extra=_parameters("type", "state", "user_id", "queue", "task_id"),
 )
 async def listen(request: Request) -> Response:
     """Every change of every task, as it happens; docs/http.md has the words."""
@@ -112,6 +112,7 @@ def wanted_of(query: QueryParams) -> Wanted:
         states=check_states(_values(query.getlist("state"), "state"), ["query", "state"]),
         user_ids=_values(query.getlist("user_id"), "user_id"),
         queues=_values(query.getlist("queue"), "queue"),
+        task_ids=_values(query.getlist("task_id"), "task_id"),
     )
 
 
