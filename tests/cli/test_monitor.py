@@ -245,8 +245,8 @@ def test_plain_prints_the_lessons_lines(run: Run, with_worker: str) -> None:
 
 
 def test_plain_speaks_english_when_it_is_asked_to(run: Run, with_worker: str) -> None:
-    """As the rest of encola."""
-    done = run("monitor", "--plain", "--once", REDIS_URL=with_worker, ENCOLA_LANGUAGE="en")
+    """As the rest of encola, however the language is written."""
+    done = run("monitor", "--plain", "--once", REDIS_URL=with_worker, ENCOLA_LANGUAGE="EN")
 
     assert re.match(LINE + "Active workers: 1\n", done.stdout), done.stdout
 

@@ -11,7 +11,6 @@ of showing it:
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
@@ -76,16 +75,20 @@ def monitor(
         encola monitor --flower-url http://localhost:5555
     """
     settings = load_settings()
+
+    def in_lines(look: Callable[[], Workers]) -> None:
+        _or_interrupted(lambda: _lines(look, interval, WORDS[settings.language], once=once))
+
     with ExitStack() as stack:
         if flower_url is not None:
             from .flower_api import connect, workers_of  # see the package
 
             flower = stack.enter_context(connect(flower_url))
-            _or_interrupted(lambda: _lines(lambda: workers_of(flower), interval, once=once))
+            in_lines(lambda: workers_of(flower))
             return
         look = stack.enter_context(_store(settings))
         if plain or not (once or _is_screen()):
-            _or_interrupted(lambda: _lines(lambda: _names(look()), interval, once=once))
+            in_lines(lambda: _names(look()))
         else:
             _or_interrupted(lambda: _screen(look, settings, interval, once=once))
 
@@ -130,8 +133,10 @@ def _is_screen() -> bool:
 # --- the lesson's lines ---------------------------------------------------------
 
 
-def _lines(look: Callable[[], Workers], interval: float | None, *, once: bool) -> None:
-    active, wrong = WORDS["en" if os.environ.get("ENCOLA_LANGUAGE") == "en" else "es"]
+def _lines(
+    look: Callable[[], Workers], interval: float | None, words: tuple[str, str], *, once: bool
+) -> None:
+    active, wrong = words
     workers = look()  # where there is nothing to look at, the first look ends the command
     while True:
         now = datetime.now()  # noqa: DTZ005 - the lesson's line has the time of this place
