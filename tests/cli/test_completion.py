@@ -1,9 +1,11 @@
-"""Completion in a real bash: what is offered, and that nothing of it is more than a word."""
+"""Completion in real shells: what is offered, and that nothing of it is more than a word."""
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -29,21 +31,25 @@ COMMANDS = {"up", "submit", "status", "cancel", "worker", "doctor", "monitor", "
 
 
 @pytest.fixture
-def press(
-    tmp_path: Path, environment: dict[str, str], api: FakeApi
-) -> Iterator[Callable[..., set[str]]]:
-    """What bash offers when the tabulator key is pressed after these words."""
+def home(tmp_path: Path, environment: dict[str, str], api: FakeApi) -> Iterator[dict[str, str]]:
+    """The environment of somebody who has ``encola`` on the path; none of the ids was evaluated."""
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "encola"
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m encola "$@"\n')
     program.chmod(0o755)
     api.answers["GET /tasks?limit=20"] = (200, {"items": TASKS, "next_cursor": None})
-    env = {
+    yield {
         **environment,
         "PATH": f"{program.parent}:{os.environ['PATH']}",
         "HOME": str(tmp_path),
         "ENCOLA_URL": api.url,
     }
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.fixture
+def press(tmp_path: Path, home: dict[str, str]) -> Callable[..., set[str]]:
+    """What bash offers when the tabulator key is pressed after these words."""
 
     def pressed(*words: str, **more: str) -> set[str]:
         script = (
@@ -55,7 +61,7 @@ def press(
         )
         done = subprocess.run(
             ["bash", "--norc", "-c", script],
-            env={**env, **more},
+            env={**home, **more},
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -65,11 +71,30 @@ def press(
         assert "" == done.stderr
         return set(done.stdout.split())
 
-    yield pressed
-    assert not (tmp_path / "pwned").exists()
+    return pressed
 
 
 Press = Callable[..., set[str]]
+
+#: How each of the other shells is asked what it would offer behind the last word. What zsh has for
+#: a person's screen is replaced by a line of text.
+SHELLS = {
+    "fish": """
+        encola completion fish | source
+        for line in 'encola sta' 'encola submit ' 'encola status '
+            complete -C $line
+        end
+    """,
+    "zsh": """
+        compdef() { : }
+        _arguments() { print -r -- "$@" }
+        source <(encola completion zsh)
+        for words in 'sta' 'submit ' 'status '; do
+            words=(encola "${(@s: :)words}") CURRENT=$#words
+            _encola_completion
+        done
+    """,
+}
 
 
 def test_commands_are_offered(press: Press) -> None:
@@ -106,6 +131,33 @@ def test_without_an_api_nothing_is_offered_and_nothing_is_said(press: Press) -> 
     """File names are left to the shell."""
     assert set() == press("submit", "", ENCOLA_URL="http://127.0.0.1:1")
     assert set() == press("status", "", ENCOLA_URL="http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_other_shells_offer_the_same(
+    shell: str, home: dict[str, str], api: FakeApi, tmp_path: Path
+) -> None:
+    """Commands, task types and ids, from the script that they have read themselves."""
+    if shutil.which(shell) is None:
+        reason = f"{shell} is not installed (Debian: apt install {shell})"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    types = [{"name": name, "queue": "q", "input_schema": SCHEMA} for name in ("file", "email")]
+    api.answers["GET /tasks/types"] = (200, {"types": types})
+    done = subprocess.run(
+        [shell, "-f" if shell == "zsh" else "--no-config", "-c", SHELLS[shell]],
+        env=home,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert "" == done.stderr
+    found = re.findall(r"^[\w-]+(?=\t)|(?<=\")[\w-]+(?=\":)", done.stdout, re.MULTILINE)
+    assert {"status", "email", "file", "01a2-new", "01a2-old"} == set(found), done.stdout
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
