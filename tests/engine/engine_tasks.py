@@ -261,6 +261,12 @@ def says_until(self: Any, said: Any, gate: str) -> None:
     wait_for(gate)
 
 
+@celery_app.task(bind=True, ignore_result=True)
+def quiet_after_a_retry(self: Any) -> None:
+    if self.request.retries == 0:
+        raise self.retry(countdown=1.0)
+
+
 @celery_app.task(ignore_result=True)
 def quiet() -> str:
     return "nobody hears"

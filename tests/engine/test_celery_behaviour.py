@@ -379,6 +379,23 @@ def test_remote_control(tasks: Any) -> None:
     assert "engine_tasks.add" in registered
 
 
+def test_a_retry_is_one_where_the_result_is_ignored(tasks: Any, bench: Bench) -> None:
+    """Celery's child writes nothing of it; the record says what it was all the same."""
+    sent = tasks.quiet_after_a_retry.delay()
+    wait_until(
+        lambda: {"RETRY": 1} == bench.states([sent.id]), description="it waits to be retried"
+    )
+    bench.wait_finished(LIMIT, [sent.id])
+    record = bench.record(sent.id)
+
+    assert record is not None
+    assert (TaskState.SUCCESS, 1, ["RETRY", "SUCCESS"]) == (
+        record.state,
+        record.retries,
+        [attempt.outcome for attempt in record.attempts],
+    )
+
+
 def test_an_ignored_result_is_settled_all_the_same(tasks: Any, bench: Bench) -> None:
     result = tasks.quiet.delay()
     bench.wait_finished(LIMIT, [result.id])

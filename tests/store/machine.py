@@ -61,7 +61,7 @@ types = st.sampled_from(["email", "file"])
 keys_of_clients = st.sampled_from(["", "", "", "k1", "k2"])
 workers = st.integers(0, 2)
 outcomes = st.sampled_from(["SUCCESS", "SUCCESS", "FAILURE", "REVOKED", "RETRY", "RETRY"])
-ends = st.sampled_from(["ignored", "rejected", "requeued", "unreadable", "unknown"])
+ends = st.sampled_from(["ignored", "rejected", "requeued", "retried", "unreadable", "unknown"])
 drafts = st.tuples(queues, priorities, types, users, delays, keys_of_clients)
 
 
@@ -570,7 +570,10 @@ class QueueMachine(RuleBasedStateMachine):
             self._confirm(grant, how)
 
     def _confirm(self, grant: Grant, how: str) -> None:
-        mine = self.is_current(grant)
+        record, mine = self.before.records.get(grant.id), self.is_current(grant)
+        if how == "retried" and not (record and record.started):
+            # What never ran cannot ask for another run.
+            how = "requeued"
         [decided] = self.run(self.verbs.confirm([(*grant, how)]))
         self.forget(grant)
 
@@ -579,7 +582,8 @@ class QueueMachine(RuleBasedStateMachine):
             after = self.look().records[grant.id]
             asked = self.next.get(grant.id, (0, ""))[0] == grant.token
             assert after.worker is None
-            assert after.finished == (not asked and how not in ("requeued", "unknown")) or (
+            goes_on = how in ("requeued", "retried", "unknown")
+            assert after.finished == (not asked and not goes_on) or (
                 how == "unknown" and after.place == "dead"
             )
             self._delivers(grant, after, asked)

@@ -150,6 +150,13 @@ class Request(CeleryRequest):
         with self._ending():
             return super().on_failure(exc_info, send_failed_event, return_ok)
 
+    def on_retry(self, exc_info: Any) -> Any:
+        if self._encola_qos is not None and not self.acknowledged:  # type: ignore[has-type]  # Celery's attribute
+            # Celery's child writes nothing of it where the task ignores its result.
+            self._encola_qos.end(self._message.delivery_tag, "retried")
+            self.acknowledged = True
+        return super().on_retry(exc_info)
+
     def on_timeout(self, soft: bool, timeout: float) -> None:
         with self._ending():
             super().on_timeout(soft, timeout)
@@ -175,7 +182,7 @@ class Request(CeleryRequest):
             self._encola_qos.end(self._message.delivery_tag, "unreadable")
 
     def acknowledge(self) -> None:
-        if self.acknowledged:  # type: ignore[has-type]  # Celery's attribute
+        if self.acknowledged:
             return
         if self._claim is None or self._encola_qos is None or self._undecided:
             super().acknowledge()

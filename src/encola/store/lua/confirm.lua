@@ -6,6 +6,7 @@
 --                  by a chain or a group (expect.lua), it waits for the last part
 --   'rejected'     Reject(requeue=False)              -> FAILURE, code rejected
 --   'requeued'     Reject(requeue=True)               -> waits 1 s, 2 s, … 60 s, then again
+--   'retried'      Task.retry, of a task that ignores its result (of others the child writes it) -> the next delivery
 --   'unreadable'   the body cannot be decoded         -> dead, code undeliverable
 --   'unknown'      no worker here knows its name      -> waits 30 s (a rolling deploy); dead after a day
 -- In each case a next delivery that the attempt published comes first.
@@ -18,7 +19,12 @@ for a = 5, #ARGV, 3 do
     out[#out + 1] = 0
   else
     leave_place(rec)
-    close_attempt(rec, how)
+    local is_retry = how == 'retried'
+    close_attempt(rec, is_retry and 'RETRY' or how)
+    if is_retry then
+      rec.retries = redis.call('HINCRBY', rec.key, 'rn', 1)
+      count(rec, {'RETRY'})
+    end
     if deliver_next(rec) then
       emit(rec)
     elseif how == 'ignored' and rec.awaits == '1' then
@@ -27,6 +33,9 @@ for a = 5, #ARGV, 3 do
     elseif how == 'ignored' and rec.awaits then
       local broken = cjson.decode(rec.awaits)
       to_finished(rec, 'FAILURE', 'e', broken[1], broken[2], false)
+    elseif is_retry then
+      to_ready(rec, false)
+      emit(rec)
     elseif how == 'requeued' then
       local times = redis.call('HINCRBY', rec.key, 'rq', 1)
       to_delayed(rec, NOW + math.min(60000, 1000 * 2 ^ (times - 1)))
