@@ -102,12 +102,12 @@ class EventStream(Response):
 
 
 async def blocks_of(
-    subscription: Subscription[bytes], *first: bytes, hello: bool = True
+    subscription: Subscription[bytes], *first: bytes
 ) -> AsyncGenerator[bytes, None]:
     """The blocks of a subscription to events, after those that are given."""
     head = write_order(subscription.position)
-    greeting = block("hello", {"last_event_id": head}, head) if hello else b""
-    yield b"retry: %d\n" % RETRY_MS + greeting + b"".join(first)
+    hello = block("hello", {"last_event_id": head}, head)
+    yield b"retry: %d\n" % RETRY_MS + hello + b"".join(first)
     while True:
         portion = await subscription.next()
         if portion is None:

@@ -101,18 +101,14 @@ class Subscription(Generic[C]):
         self._is_poked = False
         self._is_idle = False
         self._told_at = asyncio.get_running_loop().time()
-        self.change(wanted, encode)
+        self._wanted = wanted
+        self._encode = encode
+        self._key = (wanted, encode)
         fanout.join(self)
 
     def belong_to_this_task(self) -> None:
         """The task that sends, and is cut off when the peer is too slow for it."""
         self._task = asyncio.current_task()
-
-    def change(self, wanted: Wanted, encode: Callable[[Sequence[Told]], C]) -> None:
-        """Another filter, from here on."""
-        self._wanted = wanted
-        self._encode = encode
-        self._key = (wanted, encode)
 
     async def next(self) -> Portion[C] | None:
         """
