@@ -55,7 +55,6 @@ async def begin() -> tuple[Fanout, Stream]:
     stream = Stream()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fanout_module, "make_stream", lambda: stream)
-        patch.setattr(fanout_module, "SHORTEST_TICK", 0.0)
         fanout = Fanout()
     await fanout.ready()
     return fanout, stream

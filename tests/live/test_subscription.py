@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_stream import Kind, begin, made
 
-from encola.api.fanout import Fanout, Told
+from encola.api.fanout import SHORTEST_TICK, Fanout, Told
 from encola.api.subscription import Subscription, Wanted, values_of
 from encola.record import TaskState
 from encola.store.events import Event, Order
@@ -61,6 +61,40 @@ def test_one_that_wants_nothing_of_it_is_not_woken() -> None:
 
     assert woken == 1
     assert position == end
+
+
+def test_what_comes_alone_goes_out_at_once_and_what_comes_thickly_together() -> None:
+    """At most one round of writing in 20 ms, and all that has come is in it."""
+    portions, took = asyncio.run(take_what_comes_thickly())
+
+    assert portions[0] == [(1, 0)]
+    assert [order for portion in portions for order in portion] == [(n, 0) for n in range(1, 301)]
+    assert len(portions) <= took / SHORTEST_TICK + 2
+
+
+async def take_what_comes_thickly() -> tuple[list[list[Order]], float]:
+    """What each write has of 300 events, a millisecond apart and the first alone; in how many seconds."""
+    fanout, stream = await begin()
+    subscription = Subscription(fanout, Wanted(), orders_of)
+    portions: list[list[Order]] = []
+
+    async def hear_portions() -> None:
+        while (portion := await subscription.next()) is not None:
+            portions.append(list(portion.chunk or []))
+
+    task = asyncio.create_task(hear_portions())
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    stream.add([made(1)])
+    await until(fanout, [subscription], (1, 0))
+    for number in range(2, 301):
+        stream.add([made(number)])
+        await asyncio.sleep(0.001)
+    await until(fanout, [subscription], (300, 0))
+    took = clock() - began
+    await fanout.close()
+    await task
+    return portions, took
 
 
 async def listen(wanted: list[Wanted], rounds: list[list[Event]]) -> list[list[Order]]:
