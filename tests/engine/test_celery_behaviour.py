@@ -178,6 +178,31 @@ def test_a_chord_hears_of_a_part_that_no_worker_ended(tasks: Any, bench: Bench, 
     wait_until(lambda: not bench.client.exists(bench.keys.untold()), description="all is told")
 
 
+def test_a_chord_hears_once_of_a_part_that_is_cancelled_while_it_runs(
+    tasks: Any, bench: Bench
+) -> None:
+    """By who sweeps, and not by its worker too: an errback of the body is called once."""
+    errbacks = bench.keys.index("type", "engine_tasks.quiet")
+    before = bench.client.xlen(errbacks)
+    body = tasks.total.s().on_error(tasks.quiet.si())
+    made = chord([tasks.add.si(1, 1), tasks.sleep.si(30.0)])(body)
+    part_id = made.parent.results[1].id
+    wait_until(lambda: {"STARTED": 1} == bench.states([part_id]), description="it runs")
+    [row] = [row for row in bench.ledger.rows() if row["id"] == part_id]
+    run(bench.client, bench.verbs.cancel(part_id))
+    bench.wait_finished(LIMIT, [made.id])
+    wait_until(
+        lambda: (
+            row["pid"] not in bench.workers[0].children()
+            and not bench.client.exists(bench.keys.untold())
+        ),
+        description="its child is gone, and all is told",
+    )
+
+    assert "chord" == getattr(bench.record(made.id), "error_code", None)
+    assert before + 1 == bench.client.xlen(errbacks)
+
+
 def test_a_later_link_and_an_errback_hear_of_a_parked_task(tasks: Any, bench: Bench) -> None:
     errback = tasks.quiet.si()
     first = tasks.add.si(2, 2).set(queue="elsewhere-parked", link_error=errback)

@@ -144,12 +144,14 @@ class Backend(SyncBackendMixin, GroupBackend):
         store_result: bool = True,
         state: str = states.REVOKED,
     ) -> None:
-        if request is not None and request.chord:
+        session = current_session()
+        stored = session.client.hget(session.keys.record(task_id), "st")
+        is_revoked = stored is not None and stored.decode() == TaskState.REVOKED
+        # A cancel has noted that the chord is to be told (telling.py); twice, its errbacks would run twice.
+        if request is not None and request.chord and not is_revoked:
             self.on_chord_part_return(request, state, revoked(reason))
         code = reason if reason in ("expired", "terminated") else "cancelled"
         if _token(request) is None:
-            session = current_session()
-            stored = session.client.hget(session.keys.record(task_id), "st")
             if stored is None:
                 self._keep_stray(task_id, state, b"null")
             elif TaskState(stored.decode()) not in FINISHED:
