@@ -45,7 +45,11 @@ class Api:
                 stdout=log,
                 stderr=log,
             )
-        wait_until(self._answers, description="the API answers", timeout=30)
+        try:
+            wait_until(self._answers, description="the API answers", timeout=60)
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def _answers(self) -> bool:
