@@ -79,7 +79,26 @@ def test_killed_workers_lose_nothing(bench: Bench) -> None:
     assert [] == check(bench)
 
 
-@pytest.mark.parametrize("signals", [[signal.SIGQUIT], [signal.SIGTERM, signal.SIGQUIT]])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_is_told_to_stop_lets_running_tasks_end(
+    bench: Bench, number: signal.Signals
+) -> None:
+    """Ctrl-C too ends with 0: the worker has done what it was told."""
+    worker = bench.worker().wait_ready()
+    (task_id,) = bench.send("work", 1)
+    wait_until(lambda: bench.ledger.started(), description="it runs")
+    worker.process.send_signal(number)
+
+    assert 0 == worker.process.wait(30), worker.log()
+    record = bench.record(task_id)
+    assert record is not None
+    assert TaskState.SUCCESS == record.state
+
+
+@pytest.mark.parametrize(
+    "signals",
+    [[signal.SIGQUIT], [signal.SIGTERM, signal.SIGQUIT], [signal.SIGINT, signal.SIGINT]],
+)
 def test_a_worker_that_is_told_to_stop_at_once_gives_back_what_it_runs(
     bench: Bench, signals: list[signal.Signals]
 ) -> None:
@@ -88,8 +107,13 @@ def test_a_worker_that_is_told_to_stop_at_once_gives_back_what_it_runs(
     (task_id,) = bench.send("work", 30)
     wait_until(lambda: bench.ledger.started(), description="it runs")
     for each in signals:
+        seen = len(worker.log())
         worker.process.send_signal(each)
-    worker.process.wait(20)
+        wait_until(
+            lambda seen=seen: len(worker.log()) > seen,  # type: ignore[misc]
+            description="it has heard it: of two alike at once the second is lost",
+        )
+    assert 130 == worker.process.wait(20), worker.log()
     record = bench.record(task_id)
 
     assert record is not None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import warnings
+from typing import Any, Final
 
 import redis
 from celery.exceptions import SecurityWarning
 from celery.utils.nodenames import default_nodename, host_format
+from celery.worker import state
 
 from ..errors import StoreError, StoreRefused, StoreUnsafe
 from ..settings import Settings
@@ -17,6 +19,9 @@ from .mistakes import this_is_a_worker
 from .session import current_session
 
 logger = logging.getLogger(__name__)
+
+CUT_SHORT: Final = 130
+"""Exit code of a worker that was told to stop at once, as for whatever Ctrl-C ends."""
 
 
 def run_worker(
@@ -59,4 +64,13 @@ def run_worker(
     except StoreError as error:
         logger.critical("%s", error)
         return 4
+    return _exit_code(worker)
+
+
+def _exit_code(worker: Any) -> int:
+    """Celery's, but for Ctrl-C: it calls that a failure, and 1 is for a task's."""
+    if state.should_terminate:  # a second one, or SIGQUIT
+        return CUT_SHORT
+    if state.should_stop:
+        return 0
     return int(worker.exitcode or 0)
