@@ -238,6 +238,17 @@ def test_a_broken_chain_ends_its_later_links(tasks: Any) -> None:
         result.get(timeout=LIMIT)
 
 
+def test_a_broken_chain_ends_the_group_that_was_to_come(tasks: Any) -> None:
+    """Also what stands in it as a chain of its own."""
+    last = group(tasks.add.s(1), chain(tasks.add.s(1), tasks.add.s(2)))
+    result = chain(tasks.add.si(1, 1), tasks.fail.si("second"), last).delay()
+
+    with pytest.raises(ValueError, match="second"):
+        result.get(timeout=LIMIT)
+    wait_until(result.ready, description="each of them has its end", timeout=LIMIT)
+    assert [states.FAILURE, states.FAILURE] == [part.state for part in result.results]
+
+
 def test_link_and_link_error(tasks: Any, bench: Bench) -> None:
     tasks.add.apply_async((1, 2), link=tasks.sleep.si(0))
     failed = tasks.fail.apply_async(link_error=tasks.remember_error.s())

@@ -71,6 +71,12 @@ class GroupBackend(CeleryBackend):
         session = current_session()
         session.run(session.verbs.grow_chord(group_id, GROUP_SECONDS * 1000))
 
+    def _fail_chain(self, chain: Any, *args: Any, **kwargs: Any) -> None:
+        """The links after one that failed have their end too; Celery leaves out the tasks of a group among them."""
+        if isinstance(chain, list):
+            chain = [part for link in chain for part in _tasks_of(link)]
+        super()._fail_chain(chain, *args, **kwargs)
+
     def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> None:
         """One part of a chord has ended; the last one publishes the body."""
         group_id, task_id = request.group, request.id
@@ -153,6 +159,13 @@ class GroupBackend(CeleryBackend):
             return b"null"
         encoded = self.encode(self.prepare_value(value))
         return encoded.encode() if isinstance(encoded, str) else bytes(encoded)
+
+
+def _tasks_of(link: Any) -> list[Any]:
+    """A link of a chain; of a group, and of what stands in it, the tasks."""
+    if not isinstance(link, dict) or link.get("subtask_type") not in ("group", "chain"):
+        return [link]
+    return [part for task in link["kwargs"].get("tasks") or () for part in _tasks_of(task)]
 
 
 def _shaped(result: Any, values: dict[str, Any]) -> Any:
