@@ -225,6 +225,20 @@ def a_replaced_task_waits_for_its_last_part(store: Store) -> None:
         assert client.hmget(keys.record(name), "st", "ec") == [b"FAILURE", code]
 
 
+def what_runs_again_is_kept(store: Store) -> None:
+    """Retention comes upon the end that it had before a person ran it again."""
+    client, verbs, keys = store
+    run(client, verbs.heartbeat("w", 30_000, register=True))
+    run(client, verbs.enqueue([new("a")], 100))
+    run(client, verbs.claim("w", 1, ["encola"]))
+    run(client, verbs.start("a", 1))
+    run(client, verbs.settle("a", 1, "SUCCESS", b"1"))
+    run(client, verbs.retry("a"))
+    run(client, verbs.prune(2**53 - 1, 0))
+
+    assert client.exists(keys.record("a"))
+
+
 def all_or_none_is_accepted(store: Store) -> None:
     """With two places left, three new tasks are refused and leave nothing."""
     client, verbs, keys = store
@@ -572,6 +586,7 @@ MUTANTS = [
         "prune",
         "if rec and FINISHED[rec.state] and tonumber(redis.call('HGET', rec.key, 'f')) <= finished then",
         "if rec then",
+        caught_by=what_runs_again_is_kept,
     ),
     Mutant(
         "prune leaves empty indexes",
