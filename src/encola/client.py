@@ -17,7 +17,6 @@ from typing import Any, Final
 
 import redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from .embedded.runfile import resolve_redis_url
@@ -36,8 +35,8 @@ from .store import (
     run,
     run_async,
 )
-from .store.callers import translate
-from .store.durable import WAIT_FOR_DISK, as_commands, run_to_disk, taken_to_disk
+from .store.callers import again, is_unknown, load_async, translated
+from .store.durable import WAIT_FOR_DISK, run_to_disk, taken_to_disk
 from .submit import prepare
 from .task import Options, TaskType, get_task_type, task_types
 
@@ -242,16 +241,18 @@ class LoopClient:
         return accepted
 
     async def _run_to_disk(self, call: Call[list[Enqueued]]) -> list[Enqueued]:
-        for command in as_commands(call):
+        async def attempt(command: tuple[Any, ...]) -> tuple[Any, Any]:
             pipeline = self.redis.pipeline(transaction=False)
             pipeline.execute_command(*command)
             pipeline.execute_command(*WAIT_FOR_DISK)
-            try:
-                reply, on_disk = await pipeline.execute(raise_on_error=False)
-            except (RedisError, OSError) as error:
-                raise translate(error) from error
-            if not isinstance(reply, NoScriptError):
-                break
+            reply, on_disk = await pipeline.execute(raise_on_error=False)
+            return reply, on_disk
+
+        with translated():
+            reply, on_disk = await attempt(call.command)
+            if is_unknown(reply):
+                is_loaded = await load_async(self.redis, call.script.library)
+                reply, on_disk = await attempt(again(call, is_loaded=is_loaded))
         return taken_to_disk(call, reply, on_disk)
 
     async def close(self) -> None:

@@ -272,18 +272,22 @@ def _begin_anew() -> None:
 os.register_at_fork(after_in_child=_begin_anew)
 
 
-@contextlib.contextmanager
-def kept(task_id: str, token: int) -> Iterator[None]:
+class kept:  # noqa: N801 - read as a word: with kept(…)
     """What the block writes is kept as this attempt's."""
-    if not get_settings().log_lines:
-        yield
-        return
-    log = current_task_log()
-    begun = log.begin(task_id, token)
-    try:
-        yield
-    finally:
-        log.end(begun)
+
+    def __init__(self, task_id: str, token: int) -> None:
+        self._task_id = task_id
+        self._token = token
+        self._log: TaskLog | None = None
+
+    def __enter__(self) -> None:
+        if get_settings().log_lines:
+            self._log = current_task_log()
+            self._run = self._log.begin(self._task_id, self._token)
+
+    def __exit__(self, *_: object) -> None:
+        if self._log is not None:
+            self._log.end(self._run)
 
 
 # --- where lines come from -------------------------------------------------------------

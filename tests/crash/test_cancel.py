@@ -67,7 +67,7 @@ def test_a_cancel_that_reached_nobody_is_found_by_the_next_renewal(bench: Bench)
     # In one step with the cancel, so that the worker cannot have read it.
     pipeline = bench.client.pipeline()
     call = bench.verbs.cancel(task_id)
-    pipeline.eval(call.script.source, len(call.keys), *call.keys, *call.argv)
+    pipeline.execute_command(*call.command)
     pipeline.delete(bench.keys.inbox(record.worker))
     pipeline.execute()
     wait_until(lambda: row["pid"] not in worker.children(), description="its child is gone")

@@ -14,10 +14,10 @@ import uuid_utils
 from billiard.connection import Pipe
 from kombu.asynchronous.hub import Hub
 
+from encola.engine.adding_once import AddingOnce
 from encola.engine.pool import WORDS, AsynPool, Loads, Outbox
 from encola.engine.session import Session, Unsent, current_session
 from encola.engine.steps import FORGET_SECONDS, LeaseStep
-from encola.engine.transport import AddingOnce
 from encola.errors import StoreError
 from encola.record import TaskState
 from encola.store import Message, NewTask, Settled, Start, encode_body
@@ -88,14 +88,14 @@ def test_the_parent_hears_of_an_end_after_the_store() -> None:
 
 
 def test_an_outcome_goes_out_with_the_next_start_and_each_has_its_answer(bench: Bench) -> None:
-    """Also where the server breaks the start off: the outcome is written, and counted."""
+    """Also where the server breaks the other call off: the outcome is written, and counted."""
     session, reported = Session(), list[Any]()
     message = Message("t", encode_body([])).encode()
-    ids = [str(uuid_utils.uuid7()) for _ in range(3)]
+    ids = [str(uuid_utils.uuid7()) for _ in range(2)]
     tasks = [NewTask(task_id, message, "apart", "t") for task_id in ids]
     session.run(session.verbs.heartbeat("apart/1", 60_000, register=True))
     session.run(session.verbs.enqueue(tasks, 100))
-    session.run(session.verbs.claim("apart/1", 3, ["apart"]))
+    session.run(session.verbs.claim("apart/1", 2, ["apart"]))
     session.run(session.verbs.start(ids[0], 1))
     session.is_next_waiting = lambda: True
 
@@ -105,9 +105,9 @@ def test_an_outcome_goes_out_with_the_next_start_and_each_has_its_answer(bench: 
     assert [Settled.WRITTEN] == reported
 
     session.insist_later(session.verbs.settle(ids[1], 1, "SUCCESS", b"2"), reported.append)
-    bench.client.set(bench.keys.record(ids[2]), "no record")
+    bench.client.set(bench.keys.chord("broken"), "no chord")
     with pytest.raises(StoreError, match="wrong kind"):
-        session.insist(session.verbs.start(ids[2], 1))
+        session.insist(session.verbs.chord("broken", "0", b"1", 2, 60_000))
     assert [Settled.WRITTEN] * 2 == reported
     counts = bench.client.hgetall(bench.keys.named("counts"))
     assert b"2" == counts[b"t\x1fapart\x1fSUCCESS"]

@@ -44,7 +44,7 @@ from encola.store import (
 from encola.store.library import Library
 
 #: The clock of the tests: a key, in milliseconds.
-CLOCK = "local function now_ms() return tonumber(redis.call('GET', ARGV[1] .. 'clock')) end\n"
+CLOCK = "local function now_ms(prefix) return tonumber(redis.call('GET', prefix .. 'clock')) end\n"
 #: Well before any real time: retention compares with the server's own stream ids,
 #: which may run ahead of a record's times and never behind.
 EPOCH_MS = 1_000_000_000_000

@@ -12,6 +12,7 @@ import datetime as dt
 import fnmatch
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, cast
@@ -52,6 +53,7 @@ from encola.store import (
 from encola.store.library import Library
 from encola.store.logs import decode_line
 from encola.store.shapes import Claimed, LogLine, WhyWaiting
+from encola.store.statistics import decode_minute
 from support import Server, Store
 
 LEASE_MS = 30_000
@@ -120,6 +122,19 @@ class Bench:
         seconds, micros = self.client.time()
         ahead = cast("bytes | None", self.client.get("encola:clock"))
         return seconds * 1000 + micros // 1000 + int(ahead or 0)
+
+    def counted(self) -> Counter[str]:
+        """The statistics of what this test's tasks, all of one type and queue, have done."""
+        return sum(
+            (
+                counter
+                for key in cast("list[bytes]", self.client.keys("encola:stats:*"))
+                for counter in decode_minute(
+                    0, cast("dict[bytes, bytes]", self.client.hgetall(key))
+                ).counts.values()
+            ),
+            Counter(),
+        )
 
     def enqueue(self, *names: str, **values: Any) -> None:
         tasks = [new(name, **values) for name in names]
@@ -615,11 +630,7 @@ def test_statistics_say_why_tasks_failed_and_what_crashed(bench: Bench) -> None:
         token = bench.running(f"f{number}")
         bench.do(bench.verbs.settle(f"f{number}", token, "FAILURE", b"{}", error_code=code))
     bench.do(bench.verbs.release([("c", bench.running("c"))], crashed=True))
-    counted: dict[str, int] = {}
-    for key in bench.client.keys("encola:stats:*"):
-        for name, number in bench.client.hgetall(key).items():
-            word = name.decode().split("\x1f")[2]
-            counted[word] = counted.get(word, 0) + int(number)
+    counted = bench.counted()
 
     assert (counted["error:mail_refused"], counted["error:other"], counted["error:failed"]) == (
         2,
@@ -671,7 +682,7 @@ def test_two_calls_as_one_have_an_answer_each(bench: Bench) -> None:
     token = bench.running("a")
     bench.enqueue("b")
     [message] = bench.claim(1)
-    bench.client.set(bench.keys.record("broken"), "no record")
+    bench.client.set(bench.keys.chord("broken"), "no chord")
     settle = verbs.settle("a", token, "SUCCESS", b"1")
 
     assert (Settled.WRITTEN, Start.STARTED) == bench.do(
@@ -680,8 +691,8 @@ def test_two_calls_as_one_have_an_answer_each(bench: Bench) -> None:
     assert ("SUCCESS", "STARTED") == (bench.state("a"), bench.state("b"))
 
     settle = verbs.settle("b", message.token, "SUCCESS", b"1")
-    one, other = bench.do(verbs.both(settle, verbs.start("broken", 1)))
-    bench.client.delete(bench.keys.record("broken"))
+    one, other = bench.do(verbs.both(settle, verbs.chord("broken", "0", b"1", 2, 60_000)))
+    bench.client.delete(bench.keys.chord("broken"))
     assert (Settled.WRITTEN, "SUCCESS") == (one, bench.state("b"))
     assert isinstance(other, ResponseError)
 
@@ -787,14 +798,10 @@ def test_settling_is_counted(bench: Bench) -> None:
     token = bench.running("a")
     bench.later(70_000)
     bench.do(bench.verbs.settle("a", token, "SUCCESS", b"1"))
-    counted: dict[str, int] = {}
-    for key in cast("list[bytes]", bench.client.keys("encola:stats:*")):
-        for name, value in cast("dict[bytes, bytes]", bench.client.hgetall(key)).items():
-            counted[name.decode()] = counted.get(name.decode(), 0) + int(value)
+    counted = bench.counted()
 
-    assert counted["email\x1fencola\x1fenqueued"] == 1
-    assert counted["email\x1fencola\x1fSUCCESS"] == 1
-    assert counted["email\x1fencola\x1fr17"] == 1
+    assert {"enqueued": 1, "SUCCESS": 1, "r17": 1}.items() <= counted.items()
+    assert 1 == sum(number for name, number in counted.items() if name.startswith("w"))
 
 
 def test_the_attempts_of_a_record_are_bounded(bench: Bench) -> None:
@@ -1398,17 +1405,53 @@ def test_a_chord_that_is_sent_anew_waits_for_all_its_parts_again(bench: Bench) -
 # --- the server -------------------------------------------------------------------
 
 
-def test_the_scripts_survive_script_flush(bench: Bench) -> None:
-    """A restarted server knows no script; the call is made again with its text."""
+def test_a_server_that_lost_the_library_gets_it_again(bench: Bench) -> None:
+    """Whoever finds its function unknown loads it, and makes the call once more."""
     bench.enqueue("a")
-    bench.client.script_flush()
+    bench.client.function_flush()
 
     assert bench.claimed() == ["a"]
+    bench.client.function_flush()
     bench.client.script_flush()
     [first, second] = run_many(
         bench.client, [bench.verbs.start("a", 1), bench.verbs.settle("a", 1, "SUCCESS", b"1")]
     )
     assert (first, second) == (Start.STARTED, Settled.WRITTEN)
+
+
+def test_a_full_server_that_lost_the_library_ends_what_it_has(bench: Bench) -> None:
+    """It takes no library then; the scripts come as texts, and what is new is refused."""
+    token = bench.running("a")
+    bench.client.config_set("maxmemory", "1")
+    bench.client.function_flush()
+    with pytest.raises(StoreFull):
+        bench.do(bench.verbs.enqueue([new("b")], 100))
+
+    assert bench.do(bench.verbs.progress("a", token, b"{}"))
+    [settled] = run_many(bench.client, [bench.verbs.settle("a", token, "SUCCESS", b"1")])
+    assert Settled.WRITTEN is settled
+
+
+def test_a_script_that_breaks_off_leaves_nothing_to_the_next(bench: Bench) -> None:
+    """The functions stay at the server between two calls; what one of them has counted does not."""
+    bench.client.set(bench.keys.named("done"), "no stream", ex=60)
+    token = bench.running("a")
+    with pytest.raises(StoreError):
+        bench.do(bench.verbs.settle("a", token, "FAILURE", b"{}", error_code="broken"))
+    bench.client.flushall()
+    bench.enqueue("b")
+
+    assert Counter({"enqueued": 1}) == bench.counted()
+
+
+def test_what_is_no_record_is_passed_over(bench: Bench) -> None:
+    """Something else lies under the key of an id that waits: the others are claimed all the same."""
+    bench.enqueue("a", "b", "c")
+    bench.client.delete(bench.keys.record("b"))
+    bench.client.set(bench.keys.record("b"), "no record")
+
+    assert ["a", "c"] == bench.claimed()
+    bench.client.flushall()
 
 
 def test_several_scripts_are_one_step_in_a_transaction(bench: Bench) -> None:
@@ -1470,7 +1513,7 @@ def test_the_same_call_goes_over_the_event_loop(server: Server, store: Store) ->
 
     async def enqueue_and_look() -> Any:
         client = connect_async(server.url)
-        await client.script_flush()
+        await client.function_flush()
         [accepted] = await run_async(client, store.verbs.enqueue([new("a")], 100))
         await client.aclose()
         return accepted

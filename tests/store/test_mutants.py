@@ -321,8 +321,8 @@ MUTANTS = [
     # One place.
     Mutant(
         "claim forgets the lease",
-        "_record",
-        "  redis.call('SADD', P .. 'leased:' .. worker, rec.id)\n",
+        "claim",
+        "if #taken > 0 then redis.call('SADD', P .. 'leased:' .. worker, unpack(taken)) end\n",
         "",
     ),
     Mutant("promotion leaves it delayed", "_record", "    redis.call('ZREM', DELAYED, id)\n", ""),

@@ -43,7 +43,7 @@ from encola.timing import Cron, Every, Timing
 from support import Store
 
 #: The clock of the tests: a key, in milliseconds.
-CLOCK = "local function now_ms() return tonumber(redis.call('GET', ARGV[1] .. 'clock')) end\n"
+CLOCK = "local function now_ms(prefix) return tonumber(redis.call('GET', prefix .. 'clock')) end\n"
 MINUTE = dt.timedelta(minutes=1)
 KEPT_MS = 300_000
 OLD, NEW = Declarer("old", 1_000), Declarer("new", 2_000)

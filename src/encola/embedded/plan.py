@@ -125,6 +125,7 @@ def _valkey_child(server: valkey.EmbeddedValkey, settings: Settings) -> Child:
         "valkey",
         server.argv,
         ready,
+        env=server.env,
         ready_timeout=LOADING_LIMIT,
         stop_timeout=30.0,
         patient=True,  # it flushes its file

@@ -17,7 +17,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +50,8 @@ class EmbeddedValkey:
     log: Path
     appended: Path
     """Folder of the append-only files."""
+    env: Mapping[str, str]
+    """To be set for the server."""
 
 
 def prepare(data_dir: Path, durability: Durability) -> EmbeddedValkey:
@@ -83,7 +85,19 @@ def prepare(data_dir: Path, durability: Durability) -> EmbeddedValkey:
         lock=folder / "server.lock",
         log=log,
         appended=folder / "appendonlydir",
+        env=allocator(),
     )
+
+
+def allocator() -> dict[str, str]:
+    """
+    What is set for glibc's allocator, where nothing is set already.
+
+    A script takes and frees hundreds of small pieces. Of each size glibc keeps seven at hand; with
+    a thousand the server needs a twentieth less of the processor, and some megabytes of memory.
+    """
+    tunables = "GLIBC_TUNABLES"
+    return {tunables: os.environ.get(tunables) or "glibc.malloc.tcache_count=1000"}
 
 
 def socket_path(folder: Path) -> Path:

@@ -11,6 +11,7 @@ means where nothing was written is the transport's business, not ours.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -391,13 +392,14 @@ def _token(request: Any) -> int | None:
 
 def _is_heard(request: Any) -> bool:
     """Whether somebody's code runs between this outcome and the end of the attempt, and may look."""
-    task = request.task and current_app.tasks.get(request.task)
-    return bool(
-        signals.task_success.receivers
-        or signals.task_postrun.receivers
-        or task_has_custom(task, "on_success")
-        or task_has_custom(task, "after_return")
-    )
+    if signals.task_success.receivers or signals.task_postrun.receivers:
+        return True
+    return _looks_at_its_end(current_app.tasks.get(request.task))
+
+
+@functools.cache
+def _looks_at_its_end(task: Any) -> bool:
+    return bool(task_has_custom(task, "on_success") or task_has_custom(task, "after_return"))
 
 
 def _ignored(request: Any) -> bool:

@@ -22,10 +22,12 @@ from typing import Any, Final
 import billiard.pool
 from billiard.pool import READY
 from celery.concurrency.asynpool import AsynPool as CeleryAsynPool
+from celery.concurrency.asynpool import ResultHandler as CeleryResultHandler
 from celery.concurrency.asynpool import Worker as CeleryChild
 from celery.concurrency.prefork import TaskPool as CeleryTaskPool
 
 from . import aims
+from .adding_once import AddingOnce
 from .session import Session, current_session
 
 #: A child's message to its parent that holds several of its words, beside billiard's own kinds.
@@ -157,10 +159,18 @@ class Child(CeleryChild):
         return bool(super()._ensure_messages_consumed(completed=completed))
 
 
+class ResultHandler(CeleryResultHandler):
+    """Reads what children say; their pipes stay with the event loop from message to message."""
+
+    def register_with_event_loop(self, hub: Any) -> None:
+        super().register_with_event_loop(AddingOnce(hub))
+
+
 class AsynPool(CeleryAsynPool):
     """Celery's pool of forked children."""
 
     Worker = Child
+    ResultHandler = ResultHandler
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

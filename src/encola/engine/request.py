@@ -68,6 +68,10 @@ class Request(CeleryRequest):
 
     def __init__(self, message: Any, **kwargs: Any) -> None:
         super().__init__(message, **kwargs)
+        if not self._decoded:
+            # The child is sent what was read here anyway; the text too would be to read it twice.
+            self._body = message.payload
+            self._content_type = self._content_encoding = None
         self._claim = read_tag(str(message.delivery_tag))
         qos = getattr(message.channel, "qos", None)
         self._encola_qos = qos if isinstance(qos, QoS) else None

@@ -100,7 +100,7 @@ class Session:
         connection = self._own_connection()
         try:
             if self.unsent is None:
-                return run_on(connection, call)
+                return run_on(connection, call, self.client)
             return self._run_after_unsent(connection, self.unsent, call)
         except ResponseError as error:
             raise translate(error) from error
@@ -112,7 +112,8 @@ class Session:
             raise
 
     def _run_after_unsent(self, connection: redis.Connection, unsent: Unsent, call: Call[R]) -> R:
-        outcome, answer = run_on(connection, self.verbs.both(unsent.call, call))
+        both = self.verbs.both(unsent.call, call)
+        outcome, answer = run_on(connection, both, self.client)
         self.unsent = None
         unsent.report(translate(outcome) if isinstance(outcome, ResponseError) else outcome)
         self.on_sent()

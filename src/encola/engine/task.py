@@ -118,19 +118,21 @@ class Task(CeleryTask):
             Ignore: it was cancelled, has finished, or was given to another worker in the meantime.
             Reject: the store could not be asked. It has not begun, so it has not failed.
         """
-        if getattr(self.request, "encola_asked", False):
+        request = self.request
+        if getattr(request, "encola_asked", False):
             return
-        self.request.encola_asked = True
-        token = self.request.get(TOKEN_HEADER)
-        if token is not None and not self.request.is_eager:
+        request.encola_asked = True
+        token = request.get(TOKEN_HEADER)
+        if token is not None and not request.is_eager:
             session = current_session()
             try:
-                started = session.insist(session.verbs.start(self.request.id, int(token)))
+                started = session.insist(session.verbs.start(request.id, int(token)))
             except StoreError as error:
                 raise Reject(f"its start could not be asked for: {error}", requeue=True) from error
             if started in (Start.REFUSED, Start.UNKNOWN):
                 raise Ignore(f"attempt under token {token} may not start")
-        name_links(task_id, self.request)
+        if request.callbacks or request.errbacks:
+            name_links(task_id, request)
 
     @property
     def _is_begun(self) -> bool:
@@ -144,17 +146,18 @@ class Task(CeleryTask):
 
     def _attempt(self, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """The task itself, by *call*; what would kill the worker comes out as a failure."""
-        token = self.request.get(TOKEN_HEADER)
-        self.request.encola_runs = True
-        if self.request.eta is None:
-            self.request.eta = (self.request.get("encola") or {}).get("eta")
-        reset = current_task_id.set(self.request.id)
+        # Celery looks through two stacks for it each time.
+        request = self.request
+        request.encola_runs = True
+        if request.eta is None:
+            request.eta = (request.get("encola") or {}).get("eta")
+        reset = current_task_id.set(request.id)
         try:
-            with _failing(), tasklog.kept(self.request.id, int(token)):
+            with _failing(), tasklog.kept(request.id, int(request.get(TOKEN_HEADER))):
                 return call(*args, **kwargs)
         except Ignore:
-            if getattr(self.request, "encola_declared", None):
-                self.backend.settle_declared(self.request.id, self.request)
+            if getattr(request, "encola_declared", None):
+                self.backend.settle_declared(request.id, request)
             raise
         finally:
             current_task_id.reset(reset)

@@ -4,7 +4,7 @@ The Kombu transport: claims under a lease instead of BRPOP.
 It is Kombu's Redis transport but for the task queues. There, publishing is the
 script ``enqueue`` and consuming is the script ``claim``:
 
-    1. There is room in the lease: ``EVALSHA claim`` goes out on the consumer's
+    1. There is room in the lease: ``FCALL claim`` goes out on the consumer's
        connection, and the event loop goes on.
     2. The reply is read when the socket is readable, and each message delivered.
     3. It was empty: block (BRPOP) on the queues' wake-up tokens, at most one
@@ -29,16 +29,19 @@ from kombu.exceptions import OperationalError
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
 from kombu.utils.url import maybe_sanitize_url
-from redis.exceptions import NoScriptError, OutOfMemoryError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 from .. import __version__
 from ..errors import StoreError
 from ..settings import get_settings
 from ..store import Keys, NewTask, Verbs, run
+from ..store.callers import again, is_unknown, load
 from ..store.durable import run_to_disk
 from ..store.scripts import NO_LIMIT, decode_claim
 from ..store.shapes import Claimed, NextDelivery
+from .adding_once import AddingOnce
 from .addressed import AddressedChannel
+from .delivered import Delivered
 from .envelope import delivery, make_tag, new_task, token_of_running
 from .lease import Lease
 from .qos import QoS
@@ -59,6 +62,7 @@ class Channel(AddressedChannel):
     """A channel of the transport."""
 
     QoS = QoS
+    Message = Delivered
 
     #: Bodies are JSON text: Base64 would make them a third longer for nothing.
     body_encoding = None
@@ -70,7 +74,7 @@ class Channel(AddressedChannel):
         # What the consumer's connection waits for: "claim", "wake", or None for Kombu's BRPOP.
         self._awaited: str | None = None
         self._claim_next = True
-        self._script_known = True
+        self._is_library_lost = False
         self._poll_seconds = POLL_SECONDS
         self.unheard_since: float | None = None
         """``time.monotonic()`` from which on no event of a task had a listener; None: the last one had."""
@@ -172,8 +176,6 @@ class Channel(AddressedChannel):
     def consume_under(self, lease: Lease) -> None:
         """From now on the task queues of this channel are claimed under *lease*."""
         self.lease = lease
-        with self.conn_or_acquire() as client:
-            client.script_load(self.verbs.library["claim"].source)
 
     def _claimed_queues(self) -> list[str]:
         wanted = self.lease.queues if self.lease else []
@@ -203,9 +205,11 @@ class Channel(AddressedChannel):
         call = self.verbs.claim(
             lease.worker_id, max(1, lease.room), [q for q in queues if q in lease.queues]
         )
-        script = call.script
-        how = ("EVALSHA", script.sha) if self._script_known else ("EVAL", script.source)
-        return (*how, len(call.keys), *call.keys, *call.argv)
+        if not self._is_library_lost:
+            return call.command
+        self._is_library_lost = False
+        client = redis.Redis(connection_pool=self.pool)
+        return again(call, is_loaded=load(client, call.script.library))
 
     def _wait_command(self, queues: list[str]) -> Iterable[Any]:
         keys = [self.verbs.keys.wake(queue) for queue in queues]
@@ -221,8 +225,10 @@ class Channel(AddressedChannel):
         connection = self.client.connection
         try:
             reply = connection.read_response()
-        except NoScriptError:
-            self._script_known = False
+        except ResponseError as error:
+            if not is_unknown(error):
+                raise
+            self._is_library_lost = True
             raise Empty from None
         except self.connection_errors:
             connection.disconnect()
@@ -238,7 +244,6 @@ class Channel(AddressedChannel):
 
     def _deliver_claim(self, claim: Any) -> bool:
         assert self.lease is not None
-        self._script_known = True
         if not claim.known:
             # The lease ran out while nothing was running: come back under it.
             self.lease.renew()
@@ -340,25 +345,6 @@ class Channel(AddressedChannel):
             f"Queue {list_name.partition(self.sep)[0]!r} holds tasks of encola: only `encola worker` "
             "or `celery -A encola.engine worker` reads them."
         )
-
-
-class AddingOnce:
-    """
-    The event loop, as Kombu's transport sees it: a reader that it has is not added to it again.
-
-    Kombu adds each of its sockets before each look at them, at two system calls and an exception
-    each. A socket that is new under an old number its poller has registered itself by then.
-    """
-
-    def __init__(self, loop: Any) -> None:
-        self._loop = loop
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loop, name)
-
-    def add_reader(self, fd: int, callback: Any, *args: Any) -> None:
-        if self._loop.readers.get(fd) != (callback, args):
-            self._loop.add_reader(fd, callback, *args)
 
 
 class Transport(kombu_redis.Transport):

@@ -34,6 +34,9 @@ def meta_of(
         state, result = states.PENDING, None
     if state == states.SUCCESS and stored.get(b"r"):
         result = decode(take_from_file(stored[b"r"]).decode())
+    elif record.state is TaskState.PROCESSING and state != states.FAILURE and b"p" in stored:
+        # As the task said it: the record shows what is no object as one.
+        result = decode(stored[b"p"].decode())
     return {
         "task_id": record.id,
         "status": state,

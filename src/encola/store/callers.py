@@ -1,25 +1,25 @@
 """
 Carry a :class:`~encola.store.scripts.Call` to the server: one for workers, one for the API.
 
-``EVALSHA`` first; where the server has forgotten the script (a restart,
-``SCRIPT FLUSH``) it is loaded and the call made once more, which is safe
-because a call answered with NOSCRIPT has done nothing.
+``FCALL`` first; where the server does not know the function (it is new, was flushed, or
+another version of ours ran on it) the library is loaded and the call made once more, which
+is safe because a call of what is unknown has done nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
+import hiredis
 import redis
 import redis.asyncio
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
     NoPermissionError,
-    NoScriptError,
     OutOfMemoryError,
     RedisError,
     ResponseError,
@@ -29,6 +29,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.sentinel import MasterNotFoundError
 
 from ..errors import StoreError, StoreFull, StoreRefused, StoreUnavailable
+from .library import Library
 from .scripts import Call
 
 R = TypeVar("R")
@@ -41,61 +42,106 @@ def run(client: redis.Redis, call: Call[R]) -> R:
     Raises:
         StoreUnavailable, StoreFull, and what the call's decoder raises.
     """
-    arguments = (len(call.keys), *call.keys, *call.argv)
-    try:
+    with translated():
         try:
-            reply: Any = client.execute_command("EVALSHA", call.script.sha, *arguments)
-        except NoScriptError:
-            reply = client.execute_command("EVAL", call.script.source, *arguments)
-    except (RedisError, OSError) as error:
-        raise translate(error) from error
+            reply: Any = client.execute_command(*call.command)
+        except ResponseError as error:
+            if not is_unknown(error):
+                raise
+            reply = client.execute_command(
+                *again(call, is_loaded=load(client, call.script.library))
+            )
     return call.decode(reply)
 
 
-def run_on(connection: redis.Connection, call: Call[R]) -> R:
-    """:func:`run` on one connection, without a client. Raises redis-py's errors, and may not be repeated blindly."""
-    arguments = (len(call.keys), *call.keys, *call.argv)
-    connection.send_command("EVALSHA", call.script.sha, *arguments)
+def run_on(connection: redis.Connection, call: Call[R], client: redis.Redis) -> R:
+    """
+    :func:`run` on one connection. Raises redis-py's errors, and may not be repeated blindly.
+
+    Args:
+        client: loads the library, should the server not know it.
+    """
+    # What redis-py's own packing looks for in each argument ours never are.
+    packed = hiredis.pack_command(call.command)  # type: ignore[arg-type]  # typed as a tuple of one
+    connection.send_packed_command([packed])
     try:
         reply = connection.read_response()
-    except NoScriptError:
-        connection.send_command("EVAL", call.script.source, *arguments)
+    except ResponseError as error:
+        if not is_unknown(error):
+            raise
+        connection.send_command(*again(call, is_loaded=load(client, call.script.library)))
         reply = connection.read_response()
     return call.decode(reply)
 
 
 async def run_async(client: redis.asyncio.Redis, call: Call[R]) -> R:
     """:func:`run` on the event loop."""
-    arguments = (len(call.keys), *call.keys, *call.argv)
-    try:
+    with translated():
         try:
-            reply: Any = await client.execute_command("EVALSHA", call.script.sha, *arguments)
-        except NoScriptError:
-            reply = await client.execute_command("EVAL", call.script.source, *arguments)
-    except (RedisError, OSError) as error:
-        raise translate(error) from error
+            reply: Any = await client.execute_command(*call.command)
+        except ResponseError as error:
+            if not is_unknown(error):
+                raise
+            is_loaded = await load_async(client, call.script.library)
+            reply = await client.execute_command(*again(call, is_loaded=is_loaded))
     return call.decode(reply)
 
 
 def run_many(
     client: redis.Redis, calls: Sequence[Call[Any]], *, transaction: bool = False
 ) -> list[Any]:
-    """Runs scripts one after another in one round trip; with *transaction*, as one step."""
+    """Runs scripts of one library, one after another in one round trip; with *transaction*, as one step."""
     if not calls:
         return []
-    try:
-        for script in {call.script.name: call.script for call in calls}.values():
-            if not client.script_exists(script.sha)[0]:
-                client.script_load(script.source)
+
+    def run_all(commands: Iterable[tuple[Any, ...]]) -> list[Any]:
         pipeline = client.pipeline(transaction=transaction)
-        for call in calls:
-            pipeline.execute_command(
-                "EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.argv
-            )
-        replies = pipeline.execute()
-    except (RedisError, OSError) as error:
-        raise translate(error) from error
+        for command in commands:
+            pipeline.execute_command(*command)
+        return pipeline.execute()
+
+    with translated():
+        try:
+            replies = run_all(call.command for call in calls)
+        except ResponseError as error:
+            if not is_unknown(error):
+                raise
+            is_loaded = load(client, calls[0].script.library)
+            replies = run_all(again(call, is_loaded=is_loaded) for call in calls)
     return [call.decode(reply) for call, reply in zip(calls, replies, strict=True)]
+
+
+def is_unknown(error: object) -> bool:
+    """Whether the server says that it does not know the function."""
+    return isinstance(error, ResponseError) and "unction not found" in str(error)
+
+
+def load(client: redis.Redis, library: Library) -> bool:
+    """Gives the server the library; False where its memory is full. Raises redis-py's errors."""
+    try:
+        client.execute_command(*_loading(library))
+    except OutOfMemoryError:
+        return False
+    return True
+
+
+async def load_async(client: redis.asyncio.Redis, library: Library) -> bool:
+    """:func:`load` on the event loop."""
+    try:
+        await client.execute_command(*_loading(library))
+    except OutOfMemoryError:
+        return False
+    return True
+
+
+def _loading(library: Library) -> tuple[str, ...]:
+    # Another process may have been quicker, with the same text: its own name says so.
+    return ("FUNCTION", "LOAD", "REPLACE", library.source)
+
+
+def again(call: Call[Any], *, is_loaded: bool) -> tuple[Any, ...]:
+    """The command of a call that was of what the server did not know."""
+    return call.command if is_loaded else call.command_by_text
 
 
 async def server_ms(client: Any) -> int:

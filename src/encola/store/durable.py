@@ -6,14 +6,12 @@ With ``WAITAOF`` behind the script, on the same connection: it waits for that on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 import redis
-from redis.exceptions import NoScriptError, RedisError
 
 from ..errors import StoreUnavailable
-from .callers import translate
+from .callers import again, is_unknown, load, translate, translated
 from .scripts import Call
 from .shapes import Enqueued
 
@@ -27,25 +25,21 @@ def run_to_disk(client: redis.Redis, call: Call[list[Enqueued]]) -> list[Enqueue
     Raises:
         StoreUnavailable, StoreFull, and what the call's decoder raises.
     """
-    for command in as_commands(call):
+
+    def attempt(command: tuple[Any, ...]) -> tuple[Any, Any]:
         # One pipeline is one connection.
         pipeline = client.pipeline(transaction=False)
         pipeline.execute_command(*command)
         pipeline.execute_command(*WAIT_FOR_DISK)
-        try:
-            reply, on_disk = pipeline.execute(raise_on_error=False)
-        except (RedisError, OSError) as error:
-            raise translate(error) from error
-        if not isinstance(reply, NoScriptError):
-            break
+        reply, on_disk = pipeline.execute(raise_on_error=False)
+        return reply, on_disk
+
+    with translated():
+        reply, on_disk = attempt(call.command)
+        if is_unknown(reply):
+            is_loaded = load(client, call.script.library)
+            reply, on_disk = attempt(again(call, is_loaded=is_loaded))
     return taken_to_disk(call, reply, on_disk)
-
-
-def as_commands(call: Call[Any]) -> Iterator[tuple[Any, ...]]:
-    """The script by its name, and by its text for a server that has forgotten it."""
-    arguments = (len(call.keys), *call.keys, *call.argv)
-    yield ("EVALSHA", call.script.sha, *arguments)
-    yield ("EVAL", call.script.source, *arguments)
 
 
 def taken_to_disk(call: Call[list[Enqueued]], reply: Any, on_disk: Any) -> list[Enqueued]:

@@ -60,6 +60,16 @@ class Call(Generic[R]):
     argv: list[Argument]
     decode: Callable[[Any], R]
 
+    @property
+    def command(self) -> tuple[Argument, ...]:
+        """Of a server that keeps our library."""
+        return ("FCALL", self.script.function, len(self.keys), *self.keys, *self.argv)
+
+    @property
+    def command_by_text(self) -> tuple[Argument, ...]:
+        """Of a server that has lost the library, and has no room for it."""
+        return ("EVAL", self.script.text, len(self.keys), *self.keys, *self.argv)
+
 
 class Verbs:
     """The scripts as functions, for one set of keys."""
@@ -193,9 +203,9 @@ class Verbs:
     ) -> Call[tuple[F | ResponseError, R | ResponseError]]:
         """Two calls as one, *first* first. Where the server broke one off, its error stands in place of its answer."""
         shared = len(self._head)
-        script = self.library.both(first.script.name, second.script.name)
         own = first.argv[shared:]
-        argv = [*first.argv[:shared], len(own), *own, *second.argv[shared:]]
+        names = (first.script.name, second.script.name)
+        argv = [*names, len(own), *own, *second.argv[shared:]]
 
         def decode(reply: list[Any]) -> tuple[F | ResponseError, R | ResponseError]:
             one, other = reply
@@ -204,7 +214,7 @@ class Verbs:
                 other if isinstance(other, ResponseError) else second.decode(other),
             )
 
-        return Call(script, first.keys, argv, decode)
+        return self.call("both", argv, decode)
 
     def confirm(self, ends: Iterable[tuple[str, int, str]]) -> Call[list[bool]]:
         """*ends*: (id, token, how); True where the end was decided by this call."""

@@ -1,8 +1,9 @@
 """
 Reading the per-minute statistics that the scripts write (``count`` in ``lua/_record.lua``).
 
-A minute's hash has one counter a task type, queue and name: ``enqueued``, a finished state,
-``RETRY``, and the buckets of two histograms, ``r<k>`` of running and ``w<k>`` of waiting.
+A minute's hash has counters by task type, queue and names: ``enqueued``, a finished state,
+``RETRY``, and the buckets of two histograms, ``r<k>`` of running and ``w<k>`` of waiting. What
+comes together is one counter of several names: ``SUCCESS``, ``r3`` and ``w9`` of a task that ended.
 Bucket k holds 2^(k-1) up to 2^k ms, bucket 0 less than 1 ms.
 """
 
@@ -54,8 +55,10 @@ def decode_minute(minute: int, stored: Mapping[bytes, bytes]) -> Minute:
     """A minute's hash."""
     counts: dict[tuple[str, str], Counter[str]] = {}
     for field, number in stored.items():
-        type_name, queue, name = field.decode().split(_SEPARATOR)
-        counts.setdefault((type_name, queue), Counter())[name] += int(number)
+        type_name, queue, *names = field.decode().split(_SEPARATOR)
+        counter = counts.setdefault((type_name, queue), Counter())
+        for name in names:
+            counter[name] += int(number)
     return Minute(minute, counts)
 
 

@@ -68,7 +68,7 @@ local function adopt(envelope, queue)
   -- \31 parts the coordinates of a record (field x).
   local type_name = string.gsub(known or headers.task, '\31', ' ')
   local rec = create(id, envelope, queue, priority, type_name, '', '')
-  count(rec, {'enqueued'})
+  count(rec, 'enqueued')
   local due = type(headers.eta) == 'string' and parse_time(headers.eta) or nil
   return rec, due
 end

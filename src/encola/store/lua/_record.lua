@@ -39,11 +39,18 @@
 --
 -- Fields of a record: see encola/record.py, where each is documented.
 
-local P, LP = ARGV[1], ARGV[2]
-local EVENTS_KEPT, STATS_MS = tonumber(ARGV[3]), tonumber(ARGV[4])
-local META, DELAYED, DEAD, WORKERS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local EVENTS, DONE, PAUSED, TYPES = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
-local SCHEDULES, COUNTS, HELD, LOGGED = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
+-- What holds for one call: begin() sets it.
+local P, LP, EVENTS_KEPT, STATS_MS
+-- The time in milliseconds; as text too, for each number that a command is given is written out anew.
+local NOW, NOW_TEXT
+local META, DELAYED, DEAD, WORKERS, EVENTS, DONE, PAUSED, TYPES, SCHEDULES, COUNTS, HELD, LOGGED
+-- What a script adds to counters and the queues that it tells of: finish() writes each once, however
+-- many tasks there were.
+local TALLIES, COUNTERS, WOKEN
+local LAST_CREATED
+
+local PARTS = {'x', 'st', 'w', 'dl', 'c', 'rn', 'sa', 'an', 'pl', 'rd', 'rp'}
+local PARTS_AND_MESSAGE = {'x', 'st', 'w', 'dl', 'c', 'rn', 'sa', 'an', 'pl', 'rd', 'rp', 'm'}
 local STEPS = {0, 3, 6, 9}
 local FINISHED = {SUCCESS = true, FAILURE = true, REVOKED = true}
 -- The third lost child or worker parks a task: two may be bad luck, three are the task.
@@ -53,7 +60,16 @@ local MAX_ATTEMPTS_BYTES = 16000
 local TAKEN_MS = 30000
 -- For so long a task waits for the end of what it has replaced itself with.
 local AWAIT_MS = 30 * 86400000
-local NOW = now_ms()
+
+-- The first thing of every call; see encola/store/library.py.
+local function begin(keys, argv)
+  P, LP, EVENTS_KEPT, STATS_MS = argv[1], argv[2], argv[3], argv[4]
+  META, DELAYED, DEAD, WORKERS, EVENTS, DONE = keys[1], keys[2], keys[3], keys[4], keys[5], keys[6]
+  PAUSED, TYPES, SCHEDULES, COUNTS, HELD, LOGGED = keys[7], keys[8], keys[9], keys[10], keys[11], keys[12]
+  TALLIES, COUNTERS, WOKEN, LAST_CREATED = {}, {}, {}, nil
+  NOW = now_ms(P)
+  NOW_TEXT = string.format('%.0f', NOW)
+end
 
 local function record_key(id) return P .. 't:' .. id end
 local function log_key(id) return P .. 'log:' .. id end
@@ -71,9 +87,9 @@ end
 
 local function index_key(tenant, kind, value) return P .. 'i:' .. tenant .. ':' .. kind .. ':' .. value end
 
--- The parts of a record that the scripts work with; nil when there is none.
-local function load(id)
-  local f = redis.call('HMGET', record_key(id), 'x', 'st', 'w', 'dl', 'c', 'rn', 'sa', 'an', 'pl', 'rd', 'rp')
+-- The parts of a record that the scripts work with; nil when there is none, or something else under its key.
+local function load(id, with_message)
+  local f = redis.pcall('HMGET', record_key(id), unpack(with_message and PARTS_AND_MESSAGE or PARTS))
   if not f[1] then return nil end
   local queue, priority, type, user, tenant, created, n =
     string.match(f[1], '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
@@ -84,6 +100,7 @@ local function load(id)
     state = f[2], worker = f[3] or nil, token = tonumber(f[4] or 0), crashes = tonumber(f[5] or 0),
     retries = tonumber(f[6] or 0), started = tonumber(f[7] or nil), attempt = tonumber(f[8] or 0),
     place = f[9] or nil, ready_since = tonumber(f[10] or nil), awaits = f[11] or nil,
+    message = f[12],
   }
 end
 
@@ -91,7 +108,7 @@ local function holds(rec, token) return rec.worker and rec.token == tonumber(tok
 
 -- One event in the stream, in the order in which the changes were made.
 local function emit(rec, extra, value)
-  local fields = {'t', rec.id, 'y', rec.type, 's', rec.state, 'q', rec.queue, 'u', rec.user, 'a', rec.attempt, 'm', NOW}
+  local fields = {'t', rec.id, 'y', rec.type, 's', rec.state, 'q', rec.queue, 'u', rec.user, 'a', rec.attempt, 'm', NOW_TEXT}
   if rec.tenant ~= '' then
     fields[#fields + 1] = 'n'
     fields[#fields + 1] = rec.tenant
@@ -102,10 +119,6 @@ local function emit(rec, extra, value)
   end
   redis.call('XADD', EVENTS, 'MAXLEN', '~', EVENTS_KEPT, '*', unpack(fields))
 end
-
--- What a script adds to counters and the queues that it tells of: finish() writes each once, however
--- many tasks there were.
-local TALLIES, COUNTERS, WOKEN = {}, {}, {}
 
 -- How many records of a type and queue are in a state, or wait for a time.
 local function tally(rec, what, by)
@@ -132,13 +145,14 @@ local function delayed_state(rec) return rec.retries > 0 and 'RETRY' or 'SCHEDUL
 -- Tells one blocked worker that a queue holds work.
 local function wake(queue) WOKEN[queue] = true end
 
--- Counts in the statistics of this minute.
-local function count(rec, what)
-  local prefix = rec.type .. '\31' .. rec.queue .. '\31'
-  for _, name in ipairs(what) do COUNTERS[prefix .. name] = (COUNTERS[prefix .. name] or 0) + 1 end
+-- Counts in the statistics of this minute. What comes together is counted together, under its names
+-- parted by \31: a counter each would be most of what a short task costs the server.
+local function count(rec, names)
+  local counter = rec.type .. '\31' .. rec.queue .. '\31' .. names
+  COUNTERS[counter] = (COUNTERS[counter] or 0) + 1
 end
 
--- The last thing that every script does; see encola/store/library.py.
+-- The last thing of every call.
 local function finish()
   for field, by in pairs(TALLIES) do
     if by ~= 0 then redis.call('HINCRBY', COUNTS, field, by) end
@@ -211,7 +225,7 @@ local function to_ready(rec, at_head)
   -- Somebody has put something else under the name of the list: it waits until that has gone.
   if type(pushed) == 'table' then return to_delayed(rec, NOW + TAKEN_MS) end
   set_state(rec, waiting_state(rec))
-  redis.call('HSET', rec.key, 'st', rec.state, 'pl', 'ready', 'rd', NOW)
+  redis.call('HSET', rec.key, 'st', rec.state, 'pl', 'ready', 'rd', NOW_TEXT)
   redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph', 'nx', 'nd', 'rp')
   rec.worker, rec.place = nil, 'ready'
   wake(rec.queue)
@@ -225,23 +239,30 @@ local function to_held(rec)
   rec.place = 'held'
 end
 
--- Under a worker's lease, with a new fencing token.
+-- Under a worker's lease, with a new fencing token. Whoever calls it puts the ids under the lease (SADD).
 local function to_leased(rec, worker)
   rec.token = rec.token + 1
-  redis.call('SADD', P .. 'leased:' .. worker, rec.id)
   redis.call('HSET', rec.key, 'w', worker, 'dl', rec.token, 'pl', 'leased', 'st', rec.state)
   rec.worker, rec.place = worker, 'leased'
 end
 
-local function close_attempt(rec, outcome)
-  if not rec.started then return end
-  local entry = cjson.encode({rec.attempt, rec.worker or '', rec.started, NOW, outcome, rec.token})
+-- The field `at` with the attempt that ends now; nil where none had begun.
+local function closed_attempts(rec, outcome)
+  if not rec.started then return nil end
+  local entry = string.format('[%d,%s,%.0f,%s,"%s",%d]', rec.attempt, cjson.encode(rec.worker or ''), rec.started,
+    NOW_TEXT, outcome, rec.token)
   local before = rec.attempt > 1 and redis.call('HGET', rec.key, 'at')
+  if not before then return entry end
   -- A task that is requeued for ever keeps its latest attempts, about a hundred.
-  if before and #before > MAX_ATTEMPTS_BYTES then
-    before = string.match(before, '%],(%[.*)$', #before - math.floor(MAX_ATTEMPTS_BYTES / 2)) or nil
+  if #before > MAX_ATTEMPTS_BYTES then
+    before = string.match(before, '%],(%[.*)$', #before - math.floor(MAX_ATTEMPTS_BYTES / 2))
   end
-  redis.call('HSET', rec.key, 'at', before and (before .. ',' .. entry) or entry)
+  return before and before .. ',' .. entry or entry
+end
+
+local function close_attempt(rec, outcome)
+  local attempts = closed_attempts(rec, outcome)
+  if attempts then redis.call('HSET', rec.key, 'at', attempts) end
 end
 
 -- The attempts that have ended, oldest first: {number, worker, start, end, outcome, token}.
@@ -256,10 +277,16 @@ local function error_word(code)
 end
 
 -- Settled, or dead: nothing will run it again but a person.
--- field: 'r' (result) or 'e' (error), with its JSON; code: the stable word of an error, or ''.
-local function to_finished(rec, state, field, value, code, dead)
+-- field: 'r' (result) or 'e' (error), with its JSON; code: the stable word of an error, or '';
+-- outcome: of the attempt that ends with it; nil where none does.
+local function to_finished(rec, state, field, value, code, dead, outcome)
   set_state(rec, state)
-  local set = {'st', state, 'f', NOW}
+  local set = {'st', state, 'f', NOW_TEXT}
+  local attempts = outcome and closed_attempts(rec, outcome)
+  if attempts then
+    set[#set + 1] = 'at'
+    set[#set + 1] = attempts
+  end
   if field ~= '' and value ~= '' then
     set[#set + 1] = field
     set[#set + 1] = value
@@ -271,20 +298,20 @@ local function to_finished(rec, state, field, value, code, dead)
   if dead then
     set[#set + 1] = 'pl'
     set[#set + 1] = 'dead'
-    redis.call('ZADD', DEAD, NOW, rec.id)
+    redis.call('ZADD', DEAD, NOW_TEXT, rec.id)
   end
   redis.call('HSET', rec.key, unpack(set))
   -- Most records are finished ones, and a field more costs each of them some fifty bytes:
   -- the number of the last attempt (an) stands in `at` too, and only retry needs it again.
   redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph', 'rd', 'du', 'nx', 'nd', 'rp', 'an', dead and 'du' or 'pl')
   redis.call('XADD', DONE, '*', 'i', rec.id)
-  local counters = {state}
-  if state == 'FAILURE' then counters[2] = 'error:' .. error_word(code) end
+  local names = state
+  if state == 'FAILURE' then names = names .. '\31error:' .. error_word(code) end
   if rec.started then
-    counters[#counters + 1] = 'r' .. bucket(NOW - rec.started)
-    if rec.ready_since then counters[#counters + 1] = 'w' .. bucket(rec.started - rec.ready_since) end
+    names = names .. '\31r' .. bucket(NOW - rec.started)
+    if rec.ready_since then names = names .. '\31w' .. bucket(rec.started - rec.ready_since) end
   end
-  count(rec, counters)
+  count(rec, names)
   rec.worker, rec.place = nil, dead and 'dead' or nil
   emit(rec, code ~= '' and 'e' or nil, code)
 end
@@ -315,7 +342,7 @@ local function crashed(rec, was_at_it)
   local ran = rec.started or was_at_it
   if ran then rec.crashes = redis.call('HINCRBY', rec.key, 'c', 1) end
   close_attempt(rec, 'crashed')
-  if ran then count(rec, {'crashed'}) end
+  if ran then count(rec, 'crashed') end
   if rec.crashes >= MAX_CRASHES then
     park(rec, 'worker_lost', 'The worker was lost ' .. rec.crashes .. ' times while this task ran.')
     return true
@@ -348,7 +375,6 @@ end
 
 -- A new order number and a creation time that never runs backwards, whatever the
 -- clock does: the pair is the id of the record's entries in the index streams.
-local LAST_CREATED
 local function next_order()
   LAST_CREATED = LAST_CREATED or tonumber(redis.call('HGET', META, 'last_ms') or 0)
   if NOW > LAST_CREATED then

@@ -25,36 +25,44 @@ for a = 7, #ARGV do
   if not paused['queue:' .. ARGV[a]] then queues[#queues + 1] = ARGV[a] end
 end
 
-local out, budget = {1, -1}, n + 100
+local out, taken, budget = {1, -1}, {}, n + 100
 local function take(rec)
   if paused['type:' .. rec.type] then return to_held(rec) end
   to_leased(rec, worker)
-  out[#out + 1] = {rec.id, rec.token, rec.queue, rec.retries, rec.crashes, redis.call('HGET', rec.key, 'm')}
+  taken[#taken + 1] = rec.id
+  out[#out + 1] = {rec.id, rec.token, rec.queue, rec.retries, rec.crashes, rec.message}
+end
+
+local function take_entry(entry, queue)
+  if string.sub(entry, 1, 1) ~= '{' then
+    local rec = load(entry, true)
+    if rec and rec.place == 'ready' then take(rec) end
+    return
+  end
+  local rec, due = adopt(entry, queue)
+  if rec and place_adopted(rec, due) then
+    set_state(rec, 'PENDING')
+    redis.call('HSET', rec.key, 'st', 'PENDING', 'rd', NOW_TEXT)
+    emit(rec)
+    rec.message = entry
+    take(rec)
+  end
 end
 
 for _, step in ipairs(STEPS) do
   for _, queue in ipairs(queues) do
     local list = ready_key(queue, step)
-    while #out - 2 < n and budget > 0 do
+    while #taken < n and budget > 0 do
       -- What is no list is somebody else's, and keeps nobody from the other queues.
-      local entry = redis.pcall('RPOP', list)
-      if type(entry) ~= 'string' then break end
-      budget = budget - 1
-      if string.sub(entry, 1, 1) == '{' then
-        local rec, due = adopt(entry, queue)
-        if rec and place_adopted(rec, due) then
-          set_state(rec, 'PENDING')
-          redis.call('HSET', rec.key, 'st', 'PENDING', 'rd', NOW)
-          emit(rec)
-          take(rec)
-        end
-      else
-        local rec = load(entry)
-        if rec and rec.place == 'ready' then take(rec) end
-      end
+      local entries = redis.pcall('RPOP', list, math.min(n - #taken, budget))
+      if not entries or entries.err then break end
+      budget = budget - #entries
+      for _, entry in ipairs(entries) do take_entry(entry, queue) end
     end
   end
 end
+
+if #taken > 0 then redis.call('SADD', P .. 'leased:' .. worker, unpack(taken)) end
 
 for _, queue in ipairs(queues) do
   for _, step in ipairs(STEPS) do

@@ -18,7 +18,7 @@ if rec then
 else
   rec = create(id, ARGV[6], ARGV[7], 0, ARGV[8], '', '')
   set_state(rec, 'PENDING')
-  count(rec, {'enqueued'})
+  count(rec, 'enqueued')
   emit(rec)
 end
 if ARGV[11] ~= '' then redis.call('HSET', rec.key, 'ch', ARGV[11]) end

@@ -66,6 +66,7 @@ for i = 0, tasks - 1 do
     if idem_key then redis.call('SET', idem_key, id, 'PX', STATS_MS) end
     if worker ~= '' and redis.call('SISMEMBER', PAUSED, 'type:' .. type) == 0 then
       set_state(rec, 'PENDING')
+      redis.call('SADD', P .. 'leased:' .. worker, id)
       to_leased(rec, worker)
       -- A holder that nobody knows would never be missed: from here on the sweep looks for it.
       redis.call('ZADD', WORKERS, 'NX', NOW + UNKNOWN_LEASE_MS, worker)
@@ -74,7 +75,7 @@ for i = 0, tasks - 1 do
     else
       to_ready(rec, false)
     end
-    count(rec, {'enqueued'})
+    count(rec, 'enqueued')
     emit(rec)
     out[#out + 1] = {1, id, rec.created}
   end

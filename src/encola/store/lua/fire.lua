@@ -44,7 +44,7 @@ if not run then return {2} end
 if rec then return {3, rec.id, rec.created} end
 rec = create(task, message, queue, priority, type, user, '')
 to_ready(rec, false)
-count(rec, {'enqueued'})
+count(rec, 'enqueued')
 emit(rec)
 redis.call('LPUSH', P .. 'ran:' .. id, string.format('%.0f ', run) .. task)
 redis.call('LTRIM', P .. 'ran:' .. id, 0, 9)

@@ -11,6 +11,6 @@ if rec.started then return 2 end
 rec.attempt = rec.attempt + 1
 rec.started = NOW
 set_state(rec, 'STARTED')
-redis.call('HSET', rec.key, 'st', 'STARTED', 'sa', NOW, 'an', rec.attempt)
+redis.call('HSET', rec.key, 'st', 'STARTED', 'sa', NOW_TEXT, 'an', rec.attempt)
 emit(rec)
 return 1
