@@ -289,6 +289,12 @@ def typed(context: TaskContext, number: int, fail_times: int = 0) -> dict[str, i
     return {"doubled": number * 2, "attempt": context.attempt}
 
 
+@task(retry=RetryPolicy(max_retries=5, first_delay=0.01, retry_on=(ConnectionError,)))
+def never_gets_through() -> None:
+    """Tried more often than the settings would have it."""
+    raise ConnectionError("nobody there")
+
+
 @task
 def tells_a_story(context: TaskContext, characters: int) -> int:
     context.progress(1, 2, "x" * characters)

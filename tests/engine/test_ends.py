@@ -246,6 +246,12 @@ def test_a_task_type_of_ours_is_retried_by_its_policy(bench: Bench, tasks: Any) 
     assert (TaskState.SUCCESS, {"doubled": 42, "attempt": 3}) == (record.state, record.result)
 
 
+def test_a_policy_may_allow_more_retries_than_the_settings(bench: Bench, tasks: Any) -> None:
+    record = ended(bench, tasks.never_gets_through.enqueue())
+
+    assert (TaskState.FAILURE, 6) == (record.state, len(record.attempts))
+
+
 @pytest.mark.parametrize("arguments", [["x"], [1, 2, 3], []])
 def test_input_that_does_not_fit_fails_at_once(
     bench: Bench, tasks: Any, arguments: list[Any]

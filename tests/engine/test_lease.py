@@ -64,6 +64,22 @@ def test_what_a_claim_brings_is_not_given_back_before_it_arrives(alone: Bench) -
     assert "ready" == getattr(alone.record(task_id), "place", None)
 
 
+@pytest.mark.parametrize(
+    ("ended_a_second", "held", "claims"),
+    [(0, 3, True), (0, 4, False), (500, 40, True), (500, 80, False), (500, 3, True)],
+)
+def test_a_worker_claims_where_a_slot_is_free_or_half_of_what_it_may_hold(
+    alone: Bench, ended_a_second: int, held: int, claims: bool
+) -> None:
+    """While tasks are long a free slot waits for no other; while they are short one claim brings many."""
+    lease = Lease(Session(), get_settings(), "encola@here", slots=4)
+    lease.rate = ended_a_second
+    for number in range(held):
+        lease.hold(str(number), 1)
+
+    assert claims is lease.is_hungry
+
+
 def test_a_worker_that_was_forgotten_drains_on(alone: Bench) -> None:
     """It stood still beyond its lease: what it was told holds when it is back."""
     lease = Lease(Session(), get_settings(), "encola@here", slots=1)

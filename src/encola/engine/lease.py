@@ -120,7 +120,8 @@ class Lease:
     @property
     def is_hungry(self) -> bool:
         """Whether to claim now: a slot is free, or half of what it may hold; not for each task that ends."""
-        return not self.is_draining and self.room >= max(1, self.limit // 2)
+        is_slot_free = len(self.held) < self.slots
+        return not self.is_draining and (is_slot_free or self.room >= max(1, self.limit // 2))
 
     @property
     def sweep_seconds(self) -> float:

@@ -318,4 +318,5 @@ def _retry(task: Task, task_type: TaskType, error: Exception) -> None:
         return
     first = policy.first_delay or settings.task_first_delay
     delay = next_delay(done + 1, first, policy.max_delay, random.SystemRandom())
-    raise task.retry(exc=error, countdown=delay, max_retries=None)
+    # None would mean the task's own, which is the settings' number.
+    raise task.retry(exc=error, countdown=delay, max_retries=most)

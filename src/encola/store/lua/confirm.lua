@@ -23,7 +23,7 @@ for a = 5, #ARGV, 3 do
     close_attempt(rec, is_retry and 'RETRY' or how)
     if is_retry then
       rec.retries = redis.call('HINCRBY', rec.key, 'rn', 1)
-      count(rec, {'RETRY'})
+      count(rec, 'RETRY')
     end
     if deliver_next(rec) then
       emit(rec)
