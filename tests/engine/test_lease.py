@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from encola.engine import lease as lease_module
+from encola.engine.envelope import make_tag
 from encola.engine.lease import Lease
+from encola.engine.qos import QoS
 from encola.engine.session import Session, forget_session
 from encola.settings import get_settings
 from encola.store import run
@@ -92,3 +96,20 @@ def test_a_worker_that_was_forgotten_drains_on(alone: Bench) -> None:
 
     assert lease.is_draining
     assert run(alone.client, alone.verbs.claim(lease.worker_id, 1, ["encola"])).drains
+
+
+def test_a_channel_that_has_lost_its_connection_gives_back_without_one() -> None:
+    """It is closed once more after a failed reconnection: the worker ended there."""
+
+    def ask(client: Any) -> Any:
+        raise AssertionError("there is no connection")
+
+    given_back: list[bool] = []
+    lease = SimpleNamespace(release_unstarted=lambda: given_back.append(True))
+    qos = QoS(SimpleNamespace(lease=lease, conn_or_acquire=ask))
+    qos._on_collect.cancel()
+    qos._delivered[make_tag("a", 1)] = None
+    qos.restore_unacked()
+
+    assert [True] == given_back
+    assert {} == dict(qos._delivered)

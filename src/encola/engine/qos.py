@@ -56,7 +56,9 @@ class QoS(kombu_redis.QoS):
             del self._delivered[tag]
         if self.channel.lease is not None:
             self.channel.lease.release_unstarted()
-        super().restore_unacked(client)
+        if self._delivered:
+            # Else nothing asks for a connection, which a channel may have lost for good by then.
+            super().restore_unacked(client)
 
     def restore_visible(self, *args: Any, **kwargs: Any) -> None:
         """Kombu's own, for messages that are no tasks; none of ours ever times out."""
