@@ -108,16 +108,14 @@ local function holds(rec, token) return rec.worker and rec.token == tonumber(tok
 
 -- One event in the stream, in the order in which the changes were made.
 local function emit(rec, extra, value)
-  local fields = {'t', rec.id, 'y', rec.type, 's', rec.state, 'q', rec.queue, 'u', rec.user, 'a', rec.attempt, 'm', NOW_TEXT}
-  if rec.tenant ~= '' then
-    fields[#fields + 1] = 'n'
-    fields[#fields + 1] = rec.tenant
-  end
+  local more = {}
+  if rec.tenant ~= '' then more = {'n', rec.tenant} end
   if extra then
-    fields[#fields + 1] = extra
-    fields[#fields + 1] = value
+    more[#more + 1] = extra
+    more[#more + 1] = value
   end
-  redis.call('XADD', EVENTS, 'MAXLEN', '~', EVENTS_KEPT, '*', unpack(fields))
+  redis.call('XADD', EVENTS, 'MAXLEN', '~', EVENTS_KEPT, '*', 't', rec.id, 'y', rec.type, 's', rec.state,
+    'q', rec.queue, 'u', rec.user, 'a', rec.attempt, 'm', NOW_TEXT, unpack(more))
 end
 
 -- How many records of a type and queue are in a state, or wait for a time.
