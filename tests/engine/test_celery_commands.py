@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from socket import gethostname
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from encola.embedded.ports import free_port
 from encola.engine import celery_app
 from encola.engine.pool import TaskPool
 from encola.engine.steps import checked_pool
+from encola.engine.worker import node_name
 from encola.record import TaskState
 from encola.store import run
 from harness import Bench, Server
@@ -362,3 +364,11 @@ def test_a_program_with_a_worker_inside_of_it_keeps_its_own_logging(bench: Bench
 
     assert "received" in done.stderr
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "name"), [("two", "encola@two"), ("a@b", "a@b"), (None, f"encola@{gethostname()}")]
+)
+def test_a_worker_is_called_by_our_name(given: str | None, name: str) -> None:
+    """Not by Celery's, also where somebody gives it another host's name."""
+    assert name == node_name(given)

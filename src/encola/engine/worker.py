@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import redis
 from celery.exceptions import SecurityWarning
-from celery.utils.nodenames import default_nodename, host_format
+from celery.utils.nodenames import host_format
 from celery.worker import state
 
 from ..errors import StoreError, StoreRefused, StoreUnsafe
@@ -49,7 +49,7 @@ def run_worker(
     # Celery prints ten lines of it; whoever runs as root in a container knows.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = celery_app.Worker(
-        hostname=host_format(default_nodename(hostname or "encola@%h")),
+        hostname=node_name(hostname),
         concurrency=concurrency or settings.concurrency,
         queues=list(queues or settings.queues),
         loglevel=settings.log_level.upper(),
@@ -65,6 +65,12 @@ def run_worker(
         logger.critical("%s", error)
         return 4
     return _exit_code(worker)
+
+
+def node_name(given: str | None) -> str:
+    """The worker's name: ``encola@`` and the machine's, or what was *given* in place of one of them or both."""
+    host = given or "%h"
+    return str(host_format(host if "@" in host else f"encola@{host}"))
 
 
 def _exit_code(worker: Any) -> int:
