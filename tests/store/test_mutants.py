@@ -307,7 +307,7 @@ MUTANTS = [
     ),
     Mutant(
         "tokens do not grow",
-        "_record",
+        "_places",
         "rec.token = rec.token + 1",
         "rec.token = math.max(1, rec.token)",
     ),
@@ -325,14 +325,14 @@ MUTANTS = [
         "if #taken > 0 then redis.call('SADD', P .. 'leased:' .. worker, unpack(taken)) end\n",
         "",
     ),
-    Mutant("promotion leaves it delayed", "_record", "    redis.call('ZREM', DELAYED, id)\n", ""),
+    Mutant("promotion leaves it delayed", "_places", "    redis.call('ZREM', DELAYED, id)\n", ""),
     Mutant("settle leaves it leased", "settle", "leave_place(rec)\n", ""),
     Mutant("confirm leaves it leased", "confirm", "    leave_place(rec)\n", ""),
     Mutant("cancel leaves it in its place", "_acts", "leave_place(rec) -- a cancel ends it\n", ""),
     Mutant("a person's retry leaves it dead", "_acts", "leave_place(rec) -- it may be dead\n", ""),
     Mutant(
         "a crash leaves it leased",
-        "_record",
+        "_places",
         "  leave_place(rec)\n  local ran",
         "  local ran",
     ),
@@ -357,7 +357,7 @@ MUTANTS = [
     ),
     Mutant(
         "what is given back goes to the end",
-        "_record",
+        "_places",
         "at_head and 'RPUSH' or 'LPUSH'",
         "'LPUSH'",
         caught_by=what_is_given_back_comes_first,
@@ -419,13 +419,13 @@ MUTANTS = [
     ),
     Mutant(
         "what is held has no place of its own",
-        "_record",
+        "_places",
         "  redis.call('ZADD', held_key(rec), rec.n, rec.id)\n",
         "",
     ),
     Mutant(
         "what is held stays held when it is cancelled",
-        "_record",
+        "_places",
         "  elseif rec.place == 'held' then\n    leave_held(rec)\n",
         "",
         caught_by=a_cancelled_task_is_held_no_longer,
@@ -449,13 +449,13 @@ MUTANTS = [
         "if by ~= 0 then redis.call('HINCRBY', COUNTS, field, by) end",
         "",
     ),
-    Mutant("promoting does not count down", "_record", "      tally(rec, 'delayed', -1)\n", ""),
+    Mutant("promoting does not count down", "_places", "      tally(rec, 'delayed', -1)\n", ""),
     Mutant("pruning does not count down", "prune", "  untally(rec)\n", ""),
     # Counting and ending.
-    Mutant("crashes without end", "_record", "if rec.crashes >= MAX_CRASHES then", "if false then"),
+    Mutant("crashes without end", "_places", "if rec.crashes >= MAX_CRASHES then", "if false then"),
     Mutant(
         "a crash counts for what never ran",
-        "_record",
+        "_places",
         "local ran = rec.started or was_at_it",
         "local ran = true",
     ),
@@ -473,13 +473,13 @@ MUTANTS = [
     ),
     Mutant(
         "the next delivery is forgotten",
-        "_record",
+        "_places",
         "  redis.call('HSET', rec.key, 'm', message)\n",
         "",
     ),
     Mutant(
         "the next delivery outlives its attempt",
-        "_record",
+        "_places",
         ", 'ph', 'nx', 'nd', 'rp')",
         ", 'ph')",
         times=2,
@@ -500,7 +500,7 @@ MUTANTS = [
             ("its last part is a duplicate", "enqueue", "rec.id == id and rec.awaits", "false"),
             ("an early last part takes it from its worker", "enqueue", "if rec.worker", "if false"),
             ("it waits for a chain that broke", "end_unsent", "not rec.awaits", "true"),
-            ("it runs again when none came", "_record", "if rec.awaits", "if false"),
+            ("it runs again when none came", "_places", "if rec.awaits", "if false"),
         )
     ),
     # Accepting.
@@ -577,7 +577,7 @@ MUTANTS = [
     ),
     Mutant(
         "a promotion without an event",
-        "_record",
+        "_places",
         "        to_ready(rec, false)\n        emit(rec)\n",
         "        to_ready(rec, false)\n",
     ),

@@ -19,7 +19,7 @@ from importlib import resources
 from typing import Final
 
 #: In this order, before the scripts; after them ``_call``.
-_SHARED: Final = ("_record", "_adopt", "_held", "_acts")
+_SHARED: Final = ("_record", "_places", "_adopt", "_held", "_acts")
 
 #: All but these may run when the server is out of memory, so that a full server can
 #: still finish, and so forget, what it has.

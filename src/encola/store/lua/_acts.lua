@@ -1,4 +1,4 @@
--- What people do to a task, wherever it is: cancel it, run it again. Needs _record.lua.
+-- What people do to a task, wherever it is: cancel it, run it again. Needs _record.lua and _places.lua.
 
 -- Ends a task that has no outcome. A running one loses its lease at once, and its worker is told
 -- to stop it; what it still tries to write is fenced.

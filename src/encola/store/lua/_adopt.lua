@@ -1,5 +1,5 @@
 -- A whole Kombu envelope that a stock Celery producer pushed into one of our
--- lists becomes a record. Needs _record.lua.
+-- lists becomes a record. Needs _record.lua and _places.lua.
 
 -- Milliseconds since 1970 of an ISO 8601 time, or nil. A time without a zone is UTC.
 local function parse_time(text)

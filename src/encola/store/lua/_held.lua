@@ -1,4 +1,4 @@
--- What is held of a task type goes back to its queues. Needs _record.lua.
+-- What is held of a task type goes back to its queues. Needs _record.lua and _places.lua.
 
 -- Moves up to `limit` tasks of a resumed type to the head of their queues; returns how many are left.
 -- The last accepted ones first, so that in the end the first one is first.
