@@ -28,6 +28,7 @@ from encola.store import (
     encode_body,
     run,
 )
+from encola.store.events import START, EventStream
 from encola.store.records import decode_cursor, encode_cursor, encode_error
 from support import Server, Store
 
@@ -66,6 +67,23 @@ def one(read: Read, task_id: str) -> TaskRecord:
     record: TaskRecord | None = read(lambda records: records.get(task_id))
     assert record is not None
     return record
+
+
+def test_a_full_server_tells_what_happens(server: Server, store: Store, read: Read) -> None:
+    """Redis 7.0 refuses every MULTI then; who looks at a task and listens is in need of it most."""
+    run(store.client, store.verbs.enqueue([new("a"), new("b")], 100))
+    store.client.config_set("maxmemory", "1")
+
+    async def listen(records: Records) -> tuple[TaskRecord | None, list[str]]:
+        record, end = await records.get_with_end("a")
+        told = await EventStream(records._client, store.keys).after(START, 10)
+        assert (True, end) == (told.is_complete, told.end)
+        return record, [event.task_id for event in told.events]
+
+    record, told = read(listen)
+
+    assert record is not None
+    assert ["a", "b"] == told
 
 
 def listed(read: Read, wanted: Filter, limit: int = 50, cursor: str | None = None) -> Page:

@@ -137,7 +137,9 @@ class EventStream:
 
     async def after(self, order: Order, count: int) -> Read:
         """Up to *count* events after *order*, and whether none is missing before them."""
-        pipeline = self._client.pipeline(transaction=True)
+        # Without MULTI, in which a full Redis 7.0 refuses even to read. What is written between the two only
+        # makes `end` a later one.
+        pipeline = self._client.pipeline(transaction=False)
         # With its own: an event that is still there has all that came after it behind it. One that is
         # not was dropped, or is of a store that has lost it, whatever was written there since.
         pipeline.xrange(self._key, min=write_order(order), max="+", count=count + 1)

@@ -95,6 +95,12 @@ class Library:
 
 
 @functools.cache
+def shipped() -> Library:
+    """The scripts as they are; made once a process."""
+    return Library()
+
+
+@functools.cache
 def script_names() -> tuple[str, ...]:
     """The scripts that may be called: the files whose name does not begin with an underscore."""
     files = resources.files(__package__).joinpath("lua").iterdir()

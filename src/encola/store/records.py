@@ -221,12 +221,16 @@ class Records:
         return decode_record(task_id, stored) if stored else None
 
     async def get_with_end(self, task_id: str) -> tuple[TaskRecord | None, Order]:
-        """The record, and the last event there was at that very moment."""
-        pipeline = self._client.pipeline(transaction=True)
-        pipeline.hgetall(self._keys.record(task_id))
+        """
+        The record, and the last event there was just before: what comes in between is told again, and not missed.
+
+        Without MULTI, in which a full Redis 7.0 refuses even to read.
+        """
+        pipeline = self._client.pipeline(transaction=False)
         pipeline.xrevrange(self._keys.named("events"), count=1)
+        pipeline.hgetall(self._keys.record(task_id))
         with translated():
-            stored, last = await pipeline.execute()
+            last, stored = await pipeline.execute()
         end = decode_event(*last[0]).order if last else START
         return (decode_record(task_id, stored) if stored else None), end
 

@@ -26,7 +26,7 @@ from ..errors import (
 )
 from ..record import MAX_ID_BYTES
 from .keys import Keys
-from .library import Library, Script
+from .library import Library, Script, shipped
 from .shapes import (
     Acceptance,
     Claim,
@@ -76,7 +76,7 @@ class Verbs:
 
     def __init__(self, keys: Keys, library: Library | None = None) -> None:
         self.keys = keys
-        self.library = library or Library()
+        self.library = library or shipped()
         # The same in every call; a list is cheaper to copy than to build.
         self._fixed = keys.fixed()
         self._head: list[Argument] = list(keys.head())
