@@ -162,14 +162,12 @@ class Fanout:
                     self.visible, self._logged, READ_COUNT, READ_WAIT_MS
                 )
                 came_at = self._loop.time()
-                # After an absence it may be another store. All that one read may give: we may be so far
-                # behind that the stream was shortened past us. Nothing: it may have been emptied, and
-                # begun anew with ids before ours.
-                if was_away or len(waited.events) in (0, READ_COUNT):
-                    read = await self.stream.after(self.visible, 0)
-                    if not read.is_complete:
-                        self._begin_anew(read.end)
-                        continue
+                # The store may have been emptied or be another one, behind a connection that was made anew
+                # without a word, or the stream shortened past us.
+                read = await self.stream.after(self.visible, 0)
+                if not read.is_complete:
+                    self._begin_anew(read.end)
+                    continue
             except EncolaError as error:
                 if not was_away:
                     logger.warning("The events cannot be read at the moment: %s", error)
