@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +15,11 @@ from encola.engine.envelope import make_tag
 from encola.engine.lease import Lease
 from encola.engine.qos import QoS
 from encola.engine.session import Session, forget_session
+from encola.engine.transport import PORTION, Channel
+from encola.errors import StoreUnavailable
 from encola.settings import get_settings
 from encola.store import run
+from encola.store.shapes import Claimed
 from harness import Bench, Server
 
 
@@ -66,6 +70,59 @@ def test_what_a_claim_brings_is_not_given_back_before_it_arrives(alone: Bench) -
     lease.renew()
 
     assert "ready" == getattr(alone.record(task_id), "place", None)
+
+
+def test_what_could_not_be_given_back_is_given_back_when_the_store_answers(
+    alone: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection broke, and the store with it: a slot would be taken for ever by what nobody runs."""
+    lease = Lease(Session(), get_settings(), "encola@here", slots=1)
+    lease.register()
+    (task_id,) = alone.send("quick")
+    [message] = run(alone.client, alone.verbs.claim(lease.worker_id, 1, ["encola"])).messages
+    lease.hold(message.id, message.token)
+
+    def away(call: object) -> None:
+        raise StoreUnavailable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lease.session, "run", away)
+        lease.release_unstarted()
+    assert [task_id] == list(lease.held)
+    lease.renew()
+
+    assert {} == lease.held
+    assert "ready" == getattr(alone.record(task_id), "place", None)
+
+
+def test_of_a_large_claim_the_children_get_the_first_before_the_last_is_read() -> None:
+    """A few at a time; what was given back in between is not delivered any more, and one that fails stops no other."""
+    lease = Lease(SimpleNamespace(), get_settings(), "encola@here", slots=1)  # type: ignore[arg-type]
+    turns: list[Callable[[], None]] = []
+    lease.later = lambda seconds, call: turns.append(call)
+    claimed = [Claimed(str(n), 1, "encola", 0, 0, b"") for n in range(2 * PORTION + 1)]
+    delivered: list[str] = []
+
+    def deliver(message: Claimed) -> None:
+        if message.id == "1":
+            raise StoreUnavailable
+        delivered.append(message.id)
+
+    channel = SimpleNamespace(lease=lease, _undelivered=deque(claimed), _deliver=deliver)
+    channel._deliver_portion = lambda: Channel._deliver_portion(channel)  # type: ignore[arg-type]
+    for message in claimed:
+        lease.hold(message.id, message.token)
+    with pytest.raises(StoreUnavailable):
+        channel._deliver_portion()
+    assert ["0"] == delivered
+    lease.drop("2", 1)
+    lease.hold("3", 2)
+    turns.pop()()
+    assert [str(n) for n in (0, *range(4, PORTION + 2))] == delivered
+    while turns:
+        turns.pop()()
+
+    assert [str(n) for n in (0, *range(4, 2 * PORTION + 1))] == delivered
 
 
 @pytest.mark.parametrize(

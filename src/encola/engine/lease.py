@@ -4,7 +4,8 @@ A worker's lease: what it holds, and its right to run it.
     1. ``register`` makes the worker known; claims go under its lease.
     2. ``hold`` notes each claimed message; ``drop`` when its end is settled.
     3. ``renew`` every heartbeat. What is no longer ours is stopped; what is
-       ours in the store and not here (a lost reply) is given back.
+       ours in the store and not here (a lost reply), or could not be given
+       back while the store was away, is given back.
     4. ``tick`` five times a second: how many messages to hold, and what was
        claimed and does not start is given back to others.
     5. The watchdog thread ends the process when no renewal was confirmed for
@@ -42,9 +43,9 @@ AHEAD_SECONDS: Final = 0.2
 #: …and never more than this many.
 MOST_HELD: Final = 512
 #: A child has as many jobs waiting as it ends in this time (s): none when one takes longer…
-WAITING_SECONDS: Final = 0.01
+WAITING_SECONDS: Final = 0.05
 #: …and never more than this many.
-MOST_WAITING: Final = 7
+MOST_WAITING: Final = 63
 #: What was claimed and has not started after this time (s) is given back.
 STALE_SECONDS: Final = 1.0
 #: What was sent to a child ahead of its turn, while tasks were short, and has not started after
@@ -69,6 +70,8 @@ class Held:
     """``time.monotonic()``"""
     request: Any = None
     """Celery's request for it, once there is one."""
+    is_left_behind: bool = False
+    """Nobody here will run it, and the store could not be told."""
 
 
 class Lease:
@@ -131,12 +134,22 @@ class Lease:
     def hold(self, task_id: str, token: int) -> None:
         self.held[task_id] = Held(token, time.monotonic())
 
+    def holds(self, task_id: str, token: int) -> bool:
+        """Whether this message is still ours: it was neither given back nor ended."""
+        held = self.held.get(task_id)
+        return held is not None and held.token == token
+
     def drop(self, task_id: str, token: int) -> None:
         """The end of this message is settled, or is no longer ours to settle."""
-        held = self.held.get(task_id)
-        if held is not None and held.token == token:
+        if self.holds(task_id, token):
             del self.held[task_id]
             self._ended += 1
+
+    def leave_behind(self, tasks: list[tuple[str, int]]) -> None:
+        """Nobody here will run these; they go back with the next renewal that is answered."""
+        for task_id, token in tasks:
+            if self.holds(task_id, token):
+                self.held[task_id].is_left_behind = True
 
     # --- life -----------------------------------------------------------------
 
@@ -186,6 +199,7 @@ class Lease:
             # Counted from before the call: the store's clock started no later.
             self._renewed_at = asked_at
             self.drain(on=renewal.drains)
+            self._release_left_behind()
             for task_id, state in renewal.lost.items():
                 held_now = self.held.get(task_id)
                 if held_now is not None:
@@ -244,6 +258,7 @@ class Lease:
             replies = self.session.run(self.session.verbs.release(tasks, only_waiting=True))
         except StoreError as error:
             logger.warning("Messages could not be given back: %s", error)
+            self.leave_behind(tasks)
             return
         for (task_id, token), reply in zip(tasks, replies, strict=True):
             if reply != RUNS:
@@ -254,6 +269,13 @@ class Lease:
         waiting = [(task_id, h.token) for task_id, h in self.held.items() if not self._is_busy(h)]
         if waiting:
             self.release(waiting)
+
+    def _release_left_behind(self) -> None:
+        left = [(task_id, h.token) for task_id, h in self.held.items() if h.is_left_behind]
+        for task_id, _ in left:
+            self.held[task_id].is_left_behind = False
+        if left:
+            self.release(left)
 
     def drain(self, *, on: bool = True) -> None:
         """Takes nothing more and gives back what has not begun; or takes tasks again."""

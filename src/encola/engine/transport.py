@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from queue import Empty
 from typing import Any, Final
@@ -52,6 +53,10 @@ logger = logging.getLogger(__name__)
 SCHEME: Final = "encola"
 #: Seconds to block for a wake-up token. A lost one costs this much, never a task.
 POLL_SECONDS: Final = 1.0
+#: Of a claim so many messages are delivered at once…
+PORTION: Final = 8
+#: …and the next ones at least so many seconds later.
+PORTION_PAUSE: Final = 0.0005
 #: SADD that a full server takes.
 ADD_WHEN_FULL: Final = """#!lua flags=allow-oom
 return redis.call('SADD', KEYS[1], ARGV[1])
@@ -76,6 +81,7 @@ class Channel(AddressedChannel):
         self._claim_next = True
         self._is_library_lost = False
         self._poll_seconds = POLL_SECONDS
+        self._undelivered: deque[Claimed] = deque()
         self.unheard_since: float | None = None
         """``time.monotonic()`` from which on no event of a task had a listener; None: the last one had."""
         super().__init__(*args, **kwargs)
@@ -261,20 +267,42 @@ class Channel(AddressedChannel):
             self._poll_seconds = max(0.001, claim.next_due_ms / 1000)
         if not claim.messages:
             raise Empty
-        for message in claim.messages:
-            self._queue_cycle.rotate(message.queue)
-            try:
-                readable = delivery(message)
-            except (ValueError, TypeError, AttributeError) as error:
-                self._park(message, error)
-            else:
-                self._deliver(message, readable)
+        is_under_way = bool(self._undelivered)
+        self._undelivered.extend(claim.messages)
+        if not is_under_way:
+            self._deliver_portion()
         return True
 
-    def _deliver(self, message: Claimed, readable: dict[str, Any]) -> None:
+    def _deliver_portion(self) -> None:
+        """
+        Some of what was claimed, and the rest a moment later.
+
+        In between the event loop gives the children what they are to run: of a large claim
+        they would otherwise wait until its last message is read.
+        """
+        assert self.lease is not None
+        try:
+            for _ in range(min(PORTION, len(self._undelivered))):
+                message = self._undelivered.popleft()
+                # What was given back since it came is another's.
+                if self.lease.holds(message.id, message.token):
+                    self._deliver(message)
+        finally:
+            if self._undelivered:
+                self.lease.later(PORTION_PAUSE, self._deliver_portion)
+
+    def _deliver(self, message: Claimed) -> None:
+        self._queue_cycle.rotate(message.queue)
+        try:
+            readable = delivery(message)
+        except (ValueError, TypeError, AttributeError) as error:
+            self._park(message, error)
+            return
         try:
             self.connection._deliver(readable, message.queue)
         except (*self.connection_errors, OperationalError, StoreError):
+            if self.lease is not None:
+                self.lease.leave_behind([(message.id, message.token)])
             raise
         except Exception as error:  # noqa: BLE001 - whatever Celery makes of a stranger's headers
             # Also what is nested deeper than this process can read. It would end every worker.
