@@ -33,6 +33,8 @@ def screens(service: Service) -> Iterator[dict[str, str]]:
     running = service.submit("resize_photos", {"album": "Axe", "photos": 900, "seconds": 900})
     mail = {"email": "axe@example.com", "subject": "Hola", "body": "x"}
     service.wait_for(service.submit("email", mail), "SUCCESS")
+    talked = service.submit("talk", {"lines": 3, "seconds": 0})
+    service.wait_for(talked, "SUCCESS")
     service.wait_for(failed, "FAILURE")
     table = {"file": ("axe.csv", b"a,b\n1,2\n")}
     httpx.post(f"{service.address}/files", files=table).raise_for_status()
@@ -43,6 +45,7 @@ def screens(service: Service) -> Iterator[dict[str, str]]:
         "panel": f"/#/tasks?task={running}",
         "running": f"/#/task/{running}",
         "failed": f"/#/task/{failed}",
+        "log": f"/#/task/{talked}",
         "new": "/#/new?type=every_field",
         "boxes": "/#/new?type=ship",
         "queues": "/#/queues",
@@ -53,6 +56,13 @@ def screens(service: Service) -> Iterator[dict[str, str]]:
         "mailbox": f"/#/mailbox?mail={first_mail}",
     }
     service.call("DELETE", f"/tasks/cancel/{running}")
+
+
+def visit(page: Page, name: str, path: str) -> None:
+    """Until all of it is there."""
+    page.goto(path)
+    expect(page.locator(".situation-loading")).to_have_count(0)
+    expect(page.locator(".log-line")).to_have_count(4 if name == "log" else 0)
 
 
 def complaints(page: Page, options: dict[str, Any] = RULES) -> list[str]:
@@ -79,8 +89,7 @@ def test_every_screen_in(opened: Open, screens: dict[str, str], locale: str, the
     page = opened("/", locale=locale, color_scheme=theme, reduced_motion="reduce")
     wrong: dict[str, list[str]] = {}
     for name, path in screens.items():
-        page.goto(path)
-        expect(page.locator(".situation-loading")).to_have_count(0)
+        visit(page, name, path)
         wrong[name] = in_both_themes(page, theme)
     page.goto("/")
     page.keyboard.press("?")
@@ -104,8 +113,7 @@ def test_a_phone(opened: Open, screens: dict[str, str]) -> None:
     page = opened("/", viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
     wrong: dict[str, list[str]] = {}
     for name, path in screens.items():
-        page.goto(path)
-        expect(page.locator(".situation-loading")).to_have_count(0)
+        visit(page, name, path)
         wrong[name] = complaints(page)
 
     assert {} == {name: found for name, found in wrong.items() if found}

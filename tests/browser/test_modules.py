@@ -215,20 +215,21 @@ def test_a_log_that_comes_before_its_place_is_shown_from_its_end(call: Call) -> 
             const say = (text) => writer.write(new TextEncoder().encode(text));
             globalThis.fetch = async () => new Response(more.readable);
             const {element} = m.taskLog('a');
-            const lines = element.querySelector('.log');
-            const atEnd = () => lines.scrollTop > 0 && lines.scrollHeight - lines.scrollTop - lines.clientHeight < 24;
+            const roll = element.querySelector('.log');
+            const lines = roll.querySelector('ol');
+            const atEnd = () => roll.scrollTop > 0 && roll.scrollHeight - roll.scrollTop - roll.clientHeight < 24;
             say(Array.from({length: 100}, (_, n) => entry(n + 1)).join(''));
             await until(() => lines.childElementCount === 100);
             document.getElementById('app').replaceChildren(element);
             await until(atEnd);
             say(entry(101));
             await until(() => lines.childElementCount === 101 && atEnd());
-            lines.scrollTop = 40;
-            await new Promise((done) => lines.addEventListener('scroll', done, {once: true}));
+            roll.scrollTop = 40;
+            await new Promise((done) => roll.addEventListener('scroll', done, {once: true}));
             say(entry(102));
             await until(() => lines.childElementCount === 102);
             await new Promise(requestAnimationFrame);
-            return lines.scrollTop;
+            return roll.scrollTop;
         }""",
     )
 

@@ -22,11 +22,14 @@ export function taskList(changed) {
   let query = {};
   let byId = new Map();
   let asked = null;
+  /** What happens while the API is asked: its answer may be older than that. */
+  let meanwhile = null;
 
   const ask = async (cursor) => {
     asked?.abort();
     const mine = new AbortController();
     asked = mine;
+    meanwhile = [];
     try {
       return await get('/tasks', { ...apiFilter(query), limit: PAGE, cursor }, { signal: mine.signal });
     } catch (error) {
@@ -45,7 +48,22 @@ export function taskList(changed) {
   const put = (items, next) => {
     byId = new Map(items.map((task) => [task.task_id, task]));
     Object.assign(list, { items, next, loading: false, error: null });
+    follow(meanwhile ?? []);
+    meanwhile = null;
     changed();
+  };
+
+  /** Brings the rows up to date, and gathers what is new; whether a row has changed. */
+  const follow = (events) => {
+    let isMoved = false;
+    for (const event of events) {
+      const task = byId.get(event.task_id);
+      if (task) byId.set(event.task_id, moved(task, event));
+      else gather(list.fresh, event, query);
+      isMoved ||= task !== undefined;
+    }
+    if (isMoved) list.items = list.items.map((task) => byId.get(task.task_id));
+    return isMoved;
   };
 
   list.load = async (wanted = query) => {
@@ -73,15 +91,8 @@ export function taskList(changed) {
 
   const take = (events) => {
     const before = list.fresh.size;
-    let isMoved = false;
-    for (const event of events) {
-      const task = byId.get(event.task_id);
-      if (task) byId.set(event.task_id, moved(task, event));
-      else gather(list.fresh, event, query);
-      isMoved ||= task !== undefined;
-    }
-    if (isMoved) list.items = list.items.map((task) => byId.get(task.task_id));
-    if (isMoved || list.fresh.size !== before) changed();
+    meanwhile?.push(...events);
+    if (follow(events) || list.fresh.size !== before) changed();
   };
 
   const leaving = [listen('events', take), listen('reload', () => list.load())];

@@ -12,11 +12,12 @@ const LEVELS = ['debug', 'info', 'warning', 'error', 'critical'];
 const CLOCK = new Intl.DateTimeFormat(locale(), { hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3, hourCycle: 'h23' });
 
 export function taskLog(id) {
-  const lines = h('ol', { class: 'log', tabindex: '0', role: 'group', 'aria-label': t('log.title') });
+  const lines = h('ol');
+  const roll = h('div', { class: 'log', tabindex: '0', role: 'group', 'aria-label': t('log.title') }, lines);
   const level = h('select', { class: 'input small', 'aria-label': t('log.level') }, LEVELS.map((each) => h('option', { value: each, text: t(`log.${each}`) })));
   const note = h('span', { class: 'part-note' });
   const none = h('p', { class: 'part-note', text: t('log.none') });
-  const element = h('section', { class: 'part' }, h('div', { class: 'part-head' }, h('h3', { text: t('log.title') }), note, level), none, lines);
+  const element = h('section', { class: 'part' }, h('div', { class: 'part-head' }, h('h3', { text: t('log.title') }), note, level), none, roll);
   let stopped = new AbortController();
   let last = null;
   let attempt = null;
@@ -24,10 +25,10 @@ export function taskLog(id) {
   let frame = 0;
   // Who has scrolled up reads; who is at the end follows. Lines may come before there is a place to scroll in.
   let follows = true;
-  const toEnd = () => follows && lines.scrollTo(0, lines.scrollHeight);
+  const toEnd = () => follows && roll.scrollTo(0, roll.scrollHeight);
   const placed = new ResizeObserver(toEnd);
-  placed.observe(lines);
-  lines.addEventListener('scroll', () => { follows = lines.scrollHeight - lines.scrollTop - lines.clientHeight < 24; });
+  placed.observe(roll);
+  roll.addEventListener('scroll', () => { follows = roll.scrollHeight - roll.scrollTop - roll.clientHeight < 24; });
 
   const show = () => {
     frame = 0;
@@ -38,7 +39,7 @@ export function taskLog(id) {
     waiting = [];
     while (lines.childElementCount > MOST) lines.firstElementChild.remove();
     const count = lines.childElementCount;
-    lines.hidden = count === 0;
+    roll.hidden = count === 0;
     none.hidden = count > 0;
     setText(note, count ? t('log.count', { count, number: number(count) }) : '');
     toEnd();

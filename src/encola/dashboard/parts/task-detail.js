@@ -35,6 +35,8 @@ export function taskDetail(id, changed = () => {}) {
   ];
   let task = null;
   let drawn = {};
+  let asks = 0;
+  let answered = 0;
 
   /** Draws a part again only when what it shows has changed, so that a selection in it stays. */
   const draw = (name, value, make) => {
@@ -60,8 +62,14 @@ export function taskDetail(id, changed = () => {}) {
   };
 
   async function load() {
+    asks += 1;
+    const ask = asks;
     try {
-      task = await get(taskPath(id));
+      const found = await get(taskPath(id));
+      // Of two that were under way the older may come last.
+      if (ask < answered) return;
+      answered = ask;
+      task = found;
       changed(task);
       show();
     } catch (error) {
@@ -75,9 +83,12 @@ export function taskDetail(id, changed = () => {}) {
     listen('reload', soon),
     listen('events', (events) => {
       const mine = events.filter((event) => event.task_id === id);
-      if (!mine.length || !task) return;
-      task = { ...mine.reduce(moved, task), waiting: null };
-      show();
+      if (!mine.length) return;
+      if (task) {
+        task = { ...mine.reduce(moved, task), waiting: null };
+        show();
+      }
+      // Also where the first answer is on its way: it may be older than this.
       if (mine.some((event) => event.state !== 'PROCESSING')) soon();
     }),
   ];
