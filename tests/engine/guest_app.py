@@ -59,5 +59,5 @@ def client() -> dict[str, Any]:
         "chord": again,
         "body": body.id,
         "part": body.parent.results[0].id,
-        "queues": sorted(app.control.inspect(timeout=5).active_queues() or {}),
+        "queues": sorted(app.control.inspect(timeout=10, limit=1).active_queues() or {}),
     }

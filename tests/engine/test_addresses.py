@@ -41,7 +41,7 @@ result = ledger_tasks.work.delay(0)
 print(type(result.get(timeout=20)).__name__)
 http = TestClient(app)
 print(http.get(f"/tasks/status/{result.id}").json()["state"], http.get("/ready").json()["workers"])
-print(len(celery_app.control.inspect(timeout=5).ping() or {}))
+print(len(celery_app.control.inspect(timeout=10, limit=1).ping() or {}))
 """
 
 

@@ -367,7 +367,7 @@ def test_revoke_holds_for_a_task_that_waits(tasks: Any, bench: Bench) -> None:
 def test_a_revoked_task_that_a_person_runs_again_runs(tasks: Any, bench: Bench) -> None:
     """A worker that was told of the revoke remembers the id; the store knows better."""
     sent = tasks.add.apply_async((1, 1), countdown=60)
-    [answer] = celery_app.control.revoke(sent.id, reply=True, timeout=LIMIT)
+    [answer] = celery_app.control.revoke(sent.id, reply=True, timeout=LIMIT, limit=1)
     run(bench.client, bench.verbs.retry(sent.id))
 
     assert [{"ok": f"tasks {{'{sent.id}'}} flagged as revoked"}] == list(answer.values())
@@ -398,14 +398,14 @@ def test_revoke_with_terminate_stops_a_running_task(tasks: Any, bench: Bench) ->
     with pytest.raises(TaskRevokedError):
         result.get(timeout=LIMIT)
     wait_until(
-        lambda: not any(celery_app.control.inspect(timeout=1).active().values()),
+        lambda: not any(celery_app.control.inspect(timeout=LIMIT, limit=1).active().values()),
         description="nothing runs any more",
         timeout=LIMIT,
     )
 
 
 def test_remote_control(tasks: Any) -> None:
-    inspect = celery_app.control.inspect(timeout=3)
+    inspect = celery_app.control.inspect(timeout=LIMIT, limit=1)
     (ping,) = inspect.ping().values()
     (stats,) = inspect.stats().values()
     (registered,) = inspect.registered().values()

@@ -52,12 +52,20 @@ def celery(bench: Bench, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def asked(bench: Bench, *arguments: str) -> Any:
-    """The one worker's answer to ``celery inspect`` or ``celery control``."""
-    done = celery(bench, *arguments, "--json")
+    """The one worker's answer to ``celery inspect`` or ``celery control``; asked by its name, it is not waited for others."""
+    command, *what = arguments
+    done = celery(bench, command, "-d", name_of(bench), "-t", "10", *what, "--json")
     assert done.returncode == 0, done.stderr
     answers = json.loads(done.stdout)
     (answer,) = (answers[0] if isinstance(answers, list) else answers).values()
     return answer
+
+
+def name_of(bench: Bench) -> str:
+    """The name of the one worker."""
+    [worker] = bench.client.zrange(bench.keys.named("workers"), 0, -1)
+    info = bench.client.get(bench.keys.worker(worker.decode()))
+    return str(json.loads(info or "{}")["hostname"])
 
 
 def running(bench: Bench, seconds: float) -> str:
@@ -173,6 +181,7 @@ def test_no_answer_holds_the_servers_password(bench: Bench) -> None:
     """Flower shows all that a worker says of itself to whoever may look."""
     bench.client.execute_command("ACL", "SETUSER", "ana", "on", ">hunter2", "~*", "&*", "+@all")
     bench.url = f"redis://ana:hunter2@127.0.0.1:{bench.server.port}/0"
+    name = name_of(bench)
     worker = subprocess.Popen(
         [
             sys.executable,
@@ -197,7 +206,8 @@ def test_no_answer_holds_the_servers_password(bench: Bench) -> None:
             description="the worker answers",
             timeout=60,
         )
-        asks = [("inspect", "-t", "5", what) for what in ("stats", "conf", "report")]
+        both = ("-t", "10", "-d", f"{name},own@{name.partition('@')[2]}")
+        asks = [("inspect", *both, what) for what in ("stats", "conf", "report")]
         answers = [celery(bench, *ask).stdout for ask in asks]
     finally:
         worker.terminate()

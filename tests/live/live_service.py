@@ -65,6 +65,10 @@ class Api:
         self.process.send_signal(how)
         return self.process.wait(timeout)
 
+    def was_held_up(self) -> bool:
+        """Whether its stop waited for open connections until the time for that was over, and cut them."""
+        return "graceful shutdown exceeded" in self.log_path.read_text()
+
     def close(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()

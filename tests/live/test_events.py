@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
-import threading
-import time
 
 import httpx
 import pytest
@@ -297,16 +295,13 @@ def test_one_that_does_not_read_holds_up_nobody(bench: Bench, api: Api, listen: 
     slow.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
     head = slow.recv(1024)
     sent = 0
-    longest = 0.0
 
     def is_cut() -> bool:
-        nonlocal sent, longest
-        asked = time.monotonic()
+        nonlocal sent
         # Long ones: the slow one's buffers are the sooner full.
         enqueue(bench, 400, type_="t" * 100, user_id="u" * 200)
         sent += 400
         quick.wait_for(sent)
-        longest = max(longest, time.monotonic() - asked)
         return "cut off" in api.log_path.read_text()
 
     with slow:
@@ -321,19 +316,17 @@ def test_one_that_does_not_read_holds_up_nobody(bench: Bench, api: Api, listen: 
     # Without a farewell, nor a complaint of the server that it is missing.
     assert not received.endswith(b"0\r\n\r\n")
     assert "ERROR" not in api.log_path.read_text()
-    assert longest < 5
     assert quick.ids() == stored(bench)[-sent:]
 
 
 def test_an_open_stream_does_not_hold_up_a_stop(api: Api, listen: Listen) -> None:
     """The process ends its streams itself, and does not wait for who listens to go."""
     listen(comes_back=False)
-    began = time.monotonic()
     code = api.stop()
 
     # uvicorn ends as the signal would have ended it.
     assert code in (0, -signal.SIGTERM)
-    assert time.monotonic() - began < 3
+    assert not api.was_held_up()
 
 
 def test_one_that_does_not_read_does_not_hold_up_a_stop_either(
@@ -361,12 +354,10 @@ def test_one_that_does_not_read_does_not_hold_up_a_stop_either(
         # More than the buffers of both take.
         enqueue(bench, 10_000, type_="t" * 100, user_id="u" * 200)
         quick.wait_for(10_000, timeout=60)
-        began = time.monotonic()
         api.stop()
-        took = time.monotonic() - began
         talk.close_socket()
 
-    assert took < 4
+    assert not api.was_held_up()
     assert "cut off" in api.log_path.read_text()
     assert "Traceback" not in api.log_path.read_text()
 
@@ -379,17 +370,3 @@ def test_heartbeats_come_while_nothing_happens(bench: Bench, api: Api) -> None:
     listener.close()
 
     assert listener.last_id == stored(bench)[-1]
-
-
-def test_alone_an_event_goes_out_at_once(bench: Bench, listen: Listen) -> None:
-    listener = listen()
-    took: list[float] = []
-    for count in range(1, 21):
-        asked = time.monotonic()
-        enqueue(bench, 1)
-        listener.wait_for(count)
-        took.append(time.monotonic() - asked)
-        threading.Event().wait(0.15)
-
-    # The test's own look comes every 20 ms.
-    assert sorted(took)[10] < 0.06

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_stream import Kind, begin, made
 
+from encola.api import fanout as fanout_module
 from encola.api.fanout import SHORTEST_TICK, Fanout, Told
 from encola.api.subscription import Subscription, Wanted, values_of
 from encola.record import TaskState
@@ -70,6 +72,25 @@ def test_what_comes_alone_goes_out_at_once_and_what_comes_thickly_together() -> 
     assert portions[0] == [(1, 0)]
     assert [order for portion in portions for order in portion] == [(n, 0) for n in range(1, 301)]
     assert len(portions) <= took / SHORTEST_TICK + 2
+
+
+def test_what_comes_alone_does_not_wait_for_a_rest() -> None:
+    """The rest is after the telling: at rests of an hour the first event is told all the same."""
+    asyncio.run(hear_one_between_long_rests())
+
+
+async def hear_one_between_long_rests() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("SHORTEST_TICK", "LONGEST_TICK"):
+            patch.setattr(fanout_module, name, 3600.0)
+        fanout, stream = await begin()
+        subscription = Subscription(fanout, Wanted(), orders_of)
+        stream.add([made(1)])
+        async with asyncio.timeout(10):
+            portion = await subscription.next()
+        await fanout.close()
+    assert portion is not None
+    assert portion.chunk == [(1, 0)]
 
 
 async def take_what_comes_thickly() -> tuple[list[list[Order]], float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -217,11 +216,10 @@ def test_one_that_does_not_read_is_cut_off_and_holds_up_nobody(
 def test_an_open_socket_does_not_hold_up_a_stop(api: Api, talk: Talk) -> None:
     talk.say()
     talk.hear()
-    began = time.monotonic()
     code = api.stop()
 
     assert code in (0, -signal.SIGTERM)
-    assert time.monotonic() - began < 3
+    assert not api.was_held_up()
     with pytest.raises(ConnectionClosed) as closed:
         talk.hear()
     assert closed.value.rcvd is not None

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import pickle
 import socket
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -152,13 +151,11 @@ def test_a_4xx_at_any_step_is_a_delay_with_the_servers_words(command: str, words
 @pytest.mark.parametrize("command", [step for step, _ in _STEPS])
 def test_a_server_that_stops_answering_at_any_step_is_a_delay(command: str) -> None:
     """Each step has its own time limit; none waits for ever."""
-    started = time.monotonic()
     with pytest.raises(MailDelayed) as caught:
         _deliver_to({command: HANG, "HELO": HANG}, login="user:word@", timeout=0.2)
 
     assert str(caught.value).endswith(" did not answer within 0.2 s.")
     assert "mail_unreachable" == caught.value.error_code
-    assert 3 > time.monotonic() - started
 
 
 @pytest.mark.parametrize("command", [step for step, _ in _STEPS])
