@@ -30,12 +30,12 @@ def put(bench: Bench, name: str, content: bytes = b"%PDF-1.7 x", at: int | None 
     return path
 
 
-def dataset(bench: Bench, user_id: int) -> None:
+def dataset(bench: Bench, user_id: int, products: int = 1) -> None:
     folder = bench.folder / "data" / "datasets" / str(user_id)
     folder.mkdir(parents=True)
     duckdb.execute(
-        "COPY (SELECT DATE '2025-03-01' AS fecha, 'Té' AS producto, 2 AS cantidad, 10.5 AS importe) "
-        f"TO '{folder}/ventas.parquet'"
+        "COPY (SELECT DATE '2025-03-01' AS fecha, 'Té ' || md5(i::VARCHAR) AS producto, 2 AS cantidad, "
+        f"10.5 AS importe FROM range({products}) t(i)) TO '{folder}/ventas.parquet'"
     )
 
 
@@ -132,7 +132,7 @@ def test_the_other_reports_are_of_the_service_itself(served: Bench, report_type:
 
 def test_reports_that_cannot_be_made_leave_the_worker_as_it_was(served: Bench) -> None:
     """The memory cap, then the time cap, hit for real; the same child goes on to the next task."""
-    dataset(served, 7)
+    dataset(served, 7, products=1_000_000)
     worker = reporter(served, ENCOLA_REPORT_MEMORY=str(128 * 2**20))
     children = worker.children()
     too_large = finished(ask())

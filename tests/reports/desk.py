@@ -59,8 +59,8 @@ class Desk:
         }
         return Job(**{**values, **changes})  # type: ignore[arg-type]
 
-    def render(self, job: Job, **options: object) -> Rendered:
-        return render(job, self.uri(job), lambda *_: None, **options)  # type: ignore[arg-type]
+    def render(self, job: Job) -> Rendered:
+        return render(job, self.uri(job), lambda *_: None)
 
     def uri(self, job: Job) -> str:
         return data_uri("reports", str(report_name(job.user_id, job.report_type, "t")))

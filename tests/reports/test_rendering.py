@@ -6,12 +6,15 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from desk import MIB, Desk
 
+import encola.reports.rendering as rendering
 from encola.disk import DiskFull
+from encola.errors import StoreUnavailable
 from encola.reports.failures import RendererLost, ReportFailed
 from encola.reports.rendering import render
 from encola.wording import say_progress
@@ -36,6 +39,27 @@ HOSTILE = [
 
 def left_over(desk: Desk) -> list[str]:
     return sorted(os.listdir(desk.data_dir / "reports"))
+
+
+Child = Callable[[str], None]
+
+
+@pytest.fixture
+def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Child:
+    """``child(program)``: what draws in place of the real one."""
+
+    def put(program: str) -> None:
+        (tmp_path / "another_child.py").write_text(program)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        monkeypatch.setattr(rendering, "CHILD", "another_child")
+
+    return put
+
+
+def at_start(folder: Path, monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+    """Has every Python that is started run the *program* first."""
+    (folder / "sitecustomize.py").write_text(program)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
 
 
 def rows_of(names: list[str]) -> str:
@@ -153,20 +177,71 @@ def test_a_report_that_takes_too_long_is_a_clear_failure(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("does", "words"),
     [
-        ("import os; os.kill(os.getpid(), 11)", "by signal SIGSEGV"),
-        ("import os; os.kill(os.getpid(), 9)", "by signal SIGKILL, as the system does"),
-        ("raise SystemExit(3)", "with exit code 3"),
-        ("1 / 0", "with exit code 1"),
-        ("pass", "with exit code 0"),
+        ("import os; os.kill(os.getpid(), 11)", "by signal SIGSEGV."),
+        (
+            "import os; os.kill(os.getpid(), 9)",
+            "by signal SIGKILL, as the system does where memory runs out.",
+        ),
+        ("raise SystemExit(3)", "with exit code 3."),
+        ("1 / 0", "with exit code 1."),
+        ("pass", "with exit code 0."),
     ],
 )
 def test_a_child_that_ends_without_a_word_may_be_tried_again(
-    desk: Desk, does: str, words: str
+    desk: Desk, child: Child, does: str, words: str
 ) -> None:
-    # A new process counts the memory of the one that started it as its own, and this one may be large.
-    job = desk.job(7, memory=64 * 1024 * MIB)
-    with pytest.raises(RendererLost, match=words):
-        desk.render(job, command=[sys.executable, "-c", does])
+    child(does)
+
+    with pytest.raises(RendererLost) as raised:
+        desk.render(desk.job(7))
+    assert f"The process that draws the report ended {words}" == str(raised.value)
+    assert [] == left_over(desk)
+
+
+def test_a_child_that_writes_nothing_has_drawn_no_report(desk: Desk, child: Child) -> None:
+    """Also where it says that it is done."""
+    child("from encola.apart import serve; serve(lambda *_: {})")
+
+    with pytest.raises(RendererLost) as raised:
+        desk.render(desk.job(7))
+    assert "The process that draws the report wrote nothing." == str(raised.value)
+    assert [] == left_over(desk)
+
+
+def test_a_store_that_does_not_answer_is_told_as_such(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be there again at the next attempt."""
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+
+    with pytest.raises(StoreUnavailable) as raised:
+        desk.render(desk.job(7, "users"))
+    assert StoreUnavailable.__doc__ == str(raised.value)
+    assert [] == left_over(desk)
+
+
+def test_a_database_without_memory_is_a_clear_failure(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says so in an error of its own."""
+    desk.dataset(7, SALE)
+    at_start(
+        tmp_path,
+        monkeypatch,
+        """
+import duckdb
+from encola.reports import drawing
+
+def draw(*_):
+    raise duckdb.OutOfMemoryException("could not allocate block")
+
+drawing.draw = draw
+""",
+    )
+
+    with pytest.raises(ReportFailed) as raised:
+        desk.render(desk.job(7))
+    assert "report_memory" == raised.value.error_code
     assert [] == left_over(desk)
 
 
@@ -174,16 +249,18 @@ def test_a_full_disk_is_told_as_such_and_may_be_emptied(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.dataset(7, SALE)
-    # Python reads this in every process that it starts.
-    (tmp_path / "sitecustomize.py").write_text("""
+    at_start(
+        tmp_path,
+        monkeypatch,
+        """
 from encola.reports import drawing
 
 def draw(*_):
     raise OSError(28, "No space left on device")
 
 drawing.draw = draw
-""")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+""",
+    )
 
     with pytest.raises(DiskFull):
         desk.render(desk.job(7))
@@ -217,18 +294,22 @@ def test_how_far_it_is_can_be_said_in_each_language(desk: Desk) -> None:
 
 #: A child that has limited itself, says so, and goes on for ever.
 ENDLESS = """
-import os, sys, time, orjson
-from encola.reports.child import limit, say
-limit(orjson.loads(sys.argv[2]))
-say(int(sys.argv[1]), {"progress": [0, 3, "x"]})
-time.sleep(600)
+import time
+from encola.apart import serve
+
+def work(job, tell):
+    tell({"current": 0, "total": 3, "key": "x"})
+    time.sleep(600)
+
+serve(work)
 """
 
 
-def test_what_stops_the_task_stops_the_child(desk: Desk) -> None:
+def test_what_stops_the_task_stops_the_child(desk: Desk, child: Child) -> None:
     """An exception in the middle, as a cancel or a soft time limit is, leaves no process and no file."""
     # The servers of other tests are children of this process too.
     others = set(children_of(os.getpid()))
+    child(ENDLESS)
     children: list[int] = []
 
     def stop(*_: object) -> None:
@@ -236,7 +317,7 @@ def test_what_stops_the_task_stops_the_child(desk: Desk) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        render(desk.job(7), desk.uri(desk.job(7)), stop, [sys.executable, "-c", ENDLESS])
+        render(desk.job(7), desk.uri(desk.job(7)), stop)
     assert children
     wait_until(
         lambda: not any(map(is_alive, children)), description="the child has died", timeout=10
@@ -244,16 +325,17 @@ def test_what_stops_the_task_stops_the_child(desk: Desk) -> None:
     assert [] == left_over(desk)
 
 
-def test_the_child_dies_with_its_worker(desk: Desk, tmp_path: Path) -> None:
+def test_the_child_dies_with_its_worker(desk: Desk, child: Child, tmp_path: Path) -> None:
     """A worker that is killed outright leaves nobody who goes on drawing."""
     started = tmp_path / "started"
     program = f"""
-import pathlib, sys
-from encola.reports.rendering import render, Job
-job = Job("sales", 7, "es", {str(desk.data_dir)!r}, 2**30, 600.0)
-render(job, "data://reports/x.pdf", lambda *_: pathlib.Path({str(started)!r}).touch(),
-       [sys.executable, "-c", {ENDLESS!r}])
+import pathlib
+from encola.reports import rendering
+rendering.CHILD = "another_child"
+job = rendering.Job("sales", 7, "es", {str(desk.data_dir)!r}, 2**30, 600.0)
+rendering.render(job, "data://reports/x.pdf", lambda *_: pathlib.Path({str(started)!r}).touch())
 """
+    child(ENDLESS)
     worker = subprocess.Popen([sys.executable, "-c", program])
     try:
         wait_until(started.exists, description="the child has begun", timeout=30)

@@ -1,29 +1,17 @@
-"""
-The process that makes one report: ``python -m encola.reports.child PIPE JOB``.
-
-It limits itself first, so that nothing of what follows can take the machine along, then reads,
-adds up and draws, and writes the PDF to its standard output. How far it is and how it
-ended go to the pipe, in lines of JSON: ``{"progress": [1, 3, "…"]}``, ``{"done": true}``,
-``{"failed": [code, message]}``. An end without either is a crash.
-"""
+"""The process that makes one report: ``python -m encola.reports.child``. See :mod:`encola.apart`."""
 
 from __future__ import annotations
 
 import datetime as dt
-import math
 import os
-import resource
-import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
-from ..disk import DiskFull, telling_of_a_full_disk
-from ..embedded.guard import die_with_parent
+from ..apart import ApartFailed, Tell, serve
 from ..embedded.runfile import resolve_redis_url
-from ..errors import NothingRuns, StoreError
+from ..errors import NothingRuns, StoreError, StoreUnavailable
 from ..extras import install, lacking
 from ..settings import get_settings
 from ..store import Keys, connect
@@ -40,37 +28,27 @@ DATABASE_SHARE: Final = 0.4
 STEPS: Final = 3
 
 
-def main(pipe: int, job: dict[str, Any]) -> None:
-    """Makes the report, or says why not."""
-    limit(job)
+def work(job: dict[str, Any], tell: Tell) -> Mapping[str, Any]:
+    """
+    Makes the report.
+
+    Args:
+        job: what a :class:`.rendering.Job` holds; descriptor ``out``; path of the folder ``scratch``.
+
+    Raises:
+        ReportFailed, DiskFull, MemoryError
+        ApartFailed: ``store_unavailable``
+    """
+    check_installed()
     try:
-        check_installed()
-        with telling_of_a_full_disk():
-            make(pipe, job)
-        say(pipe, {"done": True})
-    except (ReportFailed, DiskFull) as error:
-        say(pipe, {"failed": [error.error_code, str(error)]})
+        make(job, tell)
     except (StoreError, NothingRuns) as error:
-        say(pipe, {"failed": ["store_unavailable", str(error)]})
+        raise ApartFailed(StoreUnavailable.code, str(error)) from error
     except Exception as error:
         if is_memory(error):
-            say(pipe, {"failed": ["report_memory", ""]})
-        else:
-            raise
-
-
-def limit(job: dict[str, Any]) -> None:
-    """Puts the limits on this process, and on what it may start."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's business
-    die_with_parent(job["parent"], signal.SIGKILL)
-    memory = job["memory"]
-    # What is written to, not what is only reserved: threads reserve far more than they use.
-    kind = resource.RLIMIT_DATA if sys.platform.startswith("linux") else resource.RLIMIT_AS
-    resource.setrlimit(kind, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # The worker looks at the clock; this holds where the worker is gone and could not tell.
-    seconds = math.ceil(job["time_limit"] * (os.cpu_count() or 1)) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+            raise MemoryError from error
+        raise
+    return {}
 
 
 def check_installed() -> None:
@@ -84,7 +62,7 @@ def check_installed() -> None:
         )
 
 
-def make(pipe: int, job: dict[str, Any]) -> None:
+def make(job: dict[str, Any], tell: Tell) -> None:
     """Reads, adds up, draws."""
     # Late, and after the limits: all that is heavy comes along with these.
     from .drawing import draw
@@ -92,12 +70,12 @@ def make(pipe: int, job: dict[str, Any]) -> None:
 
     wording = Wording(job["language"])
     now = dt.datetime.now(dt.UTC)
-    say(pipe, {"progress": [0, STEPS, "report_reading"]})
+    tell({"current": 0, "total": STEPS, "key": "report_reading"})
     document = read(job, wording, now)
-    say(pipe, {"progress": [1, STEPS, "report_drawing"]})
+    tell({"current": 1, "total": STEPS, "key": "report_drawing"})
     pdf = draw(document, now)
-    say(pipe, {"progress": [2, STEPS, "report_drawing"]})
-    with open(sys.stdout.fileno(), "wb", closefd=False) as out:
+    tell({"current": 2, "total": STEPS, "key": "report_drawing"})
+    with os.fdopen(job["out"], "wb") as out:
         out.write(pdf)
 
 
@@ -132,16 +110,10 @@ def store() -> tuple[redis.Redis, Keys]:
 
 
 def is_memory(error: Exception) -> bool:
-    """Whether *error* says that there was no more memory to be had."""
+    """Whether *error* is the database's way to say that there was no more memory to be had."""
     duckdb = sys.modules.get("duckdb")
-    kinds = (MemoryError, duckdb.OutOfMemoryException) if duckdb else (MemoryError,)
-    return isinstance(error, kinds)
-
-
-def say(pipe: int, words: dict[str, Any]) -> None:
-    """One line on the pipe."""
-    os.write(pipe, orjson.dumps(words) + b"\n")
+    return duckdb is not None and isinstance(error, duckdb.OutOfMemoryException)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), orjson.loads(sys.argv[2]))
+    serve(work)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ..apart import Tell, serve, throttled
-from ..disk import check_room, telling_of_a_full_disk
+from ..disk import check_room
 from ..extras import install, lacking
 from .failures import FileFailed
 
@@ -45,7 +45,6 @@ def work(job: dict[str, Any], tell: Tell) -> Mapping[str, Any]:
         tell_now({"read": read, "records": records, "rejected": rejected})
 
     with (
-        telling_of_a_full_disk(),
         io.FileIO(job["source"]) as source,
         os.fdopen(job["out"], "w+b") as out,
         os.fdopen(job["rejected"], "w+b") as rejected,

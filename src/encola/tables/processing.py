@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
 from ..apart import ApartFailed, ApartLost, ApartOutOfMemory, run_apart
-from ..disk import DiskFull, telling_of_a_full_disk
+from ..disk import telling_of_a_full_disk
 from ..files import opened_folder, parts_of, remove_data, writing_data
 from ..settings import Settings
 from .failures import FileFailed, ReaderLost
@@ -135,9 +135,7 @@ def _read(
             is_wanted=is_wanted,
         )
     except ApartFailed as failed:
-        if failed.code == DiskFull.code:
-            raise DiskFull from None
-        raise FileFailed(str(failed), failed.code) from None  # type: ignore[arg-type]  # one of ours
+        raise FileFailed(str(failed), failed.error_code) from None  # type: ignore[arg-type]  # one of ours
     except ApartOutOfMemory:
         raise FileFailed(
             f"Reading the file needs more memory than the {settings.file_memory // 2**20} MiB that it "
