@@ -39,7 +39,7 @@ def kill_until_cut(
 def test_killed_children_lose_nothing(bench: Bench) -> None:
     """SIGKILL of children in the middle of tasks: each task is run again, and ends once."""
     worker = bench.worker().wait_ready()
-    bench.send("work", 0.4, count=150)
+    bench.send("work", 0.4, count=70)
     rng = random.Random(1)
 
     def kill_a_child() -> None:
