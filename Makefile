@@ -17,7 +17,7 @@ up: $(STAMP) ## start everything on this machine; Ctrl-C stops it
 	@exec $(BIN)/encola up
 
 test: $(STAMP) ## run the whole test suite
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(STAMP) ## check style and types
 	@$(BIN)/ruff check src tests bench

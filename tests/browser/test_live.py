@@ -133,7 +133,7 @@ def test_a_row_changes_in_its_place(opened: Open, service: Service) -> None:
     assert row.evaluate("(row) => row === kept && row.isConnected")
 
 
-#: Keeps back the first answer to a look at what begins with *path*, once it has come, until `letGo()`.
+#: Keeps back the first answer to *path*, once it has come, until `letGo()`.
 HOLD = """(path) => {
     const now = fetch;
     let isFirst = true;
@@ -141,7 +141,7 @@ HOLD = """(path) => {
     globalThis.letGo = resolve;
     globalThis.isHeld = false;
     globalThis.fetch = async (...asked) => {
-        const isHeld = isFirst && String(asked[0]).startsWith(path);
+        const isHeld = isFirst && `${asked[0]}&`.startsWith(`${path}&`);
         isFirst &&= !isHeld;
         const answer = await now(...asked);
         globalThis.isHeld ||= isHeld;
@@ -153,7 +153,8 @@ HOLD = """(path) => {
 
 def test_what_happens_while_a_task_is_asked_for_is_not_lost(opened: Open, service: Service) -> None:
     """Its first answer is older than the event that comes before it."""
-    task_id = service.submit("charge", {"order_id": 1, "cents": 1}, delay_seconds=3600)
+    task_id = service.submit("talk", {"lines": 1, "seconds": 600})
+    service.wait_for(task_id, "STARTED")
     page = listening(opened, "/")
     page.evaluate(HOLD, f"/tasks/{task_id}")
     page.evaluate(f"location.hash = '#/task/{task_id}'")
@@ -169,15 +170,13 @@ def test_what_happens_while_the_list_is_asked_for_is_not_lost(
     opened: Open, service: Service
 ) -> None:
     """A row that ends meanwhile, and a task that is new since the list was read."""
-    task_id = service.submit(
-        "charge", {"order_id": 1, "cents": 1}, user_id="race", delay_seconds=3600
-    )
+    task_id = service.submit("charge", {"order_id": 1, "cents": 1}, user_id="race", countdown=3600)
     page = listening(opened, "/")
     page.evaluate(HOLD, "/tasks?user_id=race")
     page.evaluate("location.hash = '#/tasks?user_id=race'")
     wait_until(lambda: page.evaluate("isHeld"), description="it was asked for")
     service.call("DELETE", f"/tasks/cancel/{task_id}")
-    [new] = service.submit_many(1, user_id="race", delay_seconds=3600)
+    [new] = service.submit_many(1, user_id="race", countdown=3600)
     wait_until(
         lambda: {task_id, new} <= {told[0] for told in story(page, {task_id, new})},
         description="both were told",

@@ -17,9 +17,9 @@ from encola.store import connect
 from support import Server
 
 #: A run has up to 50 steps; Hypothesis chooses how many.
-RUNS = int(os.environ.get("ENCOLA_MACHINE_RUNS", "200"))
-LEAST_STEPS = 2_000
-MOST_ROUNDS = 12
+RUNS = int(os.environ.get("ENCOLA_MACHINE_RUNS", "60"))
+LEAST_STEPS = 4_000
+MOST_ROUNDS = 40
 
 #: A machine that never gets here would pass whatever the scripts do.
 MUST_BE_SEEN = {
@@ -94,7 +94,7 @@ def test_no_sequence_of_steps_loses_or_doubles_a_scheduled_run(valkey: Server) -
 
 
 def prove(machine: type[QueueMachine], must_be_seen: set[str]) -> None:
-    """Runs the machine until chance has brought up all of *must_be_seen*."""
+    """Runs the machine for so many steps, and on until chance has brought up all of *must_be_seen*."""
     seed = int(os.environ.get("ENCOLA_MACHINE_SEED", random.randrange(2**32)))
     print(f"ENCOLA_MACHINE_SEED={seed}")
     is_quick_look = "ENCOLA_MACHINE_RUNS" in os.environ
@@ -115,7 +115,8 @@ def prove(machine: type[QueueMachine], must_be_seen: set[str]) -> None:
                 suppress_health_check=list(HealthCheck),
             ),
         )
-        if is_quick_look or set(+machine.seen) >= must_be_seen:
+        is_enough = machine.steps >= LEAST_STEPS and set(+machine.seen) >= must_be_seen
+        if is_quick_look or is_enough:
             break
     machine.client.close()
 

@@ -164,7 +164,7 @@ class Student:
 
 @pytest.fixture
 def student() -> Iterator[Student]:
-    running = Running({"ENCOLA_TASK_MODULES": "lesson_tasks"})
+    running = Running({"ENCOLA_TASK_MODULES": "lesson_tasks,shop_tasks"})
     # What `make up` makes in a clone, and what pytest reads there.
     (running.folder / ".venv").symlink_to(Path(sys.prefix), target_is_directory=True)
     (running.folder / "pyproject.toml").symlink_to(ROOT / "pyproject.toml")
@@ -180,8 +180,14 @@ def test_every_command_of_the_page_does_what_the_page_says(student: Student, lan
     """From the first section of the lesson to the last; and before it what a README shows first."""
     file, start, *rest = blocks(language)
     # `make up` is how a README begins too; it goes on with a task of one's own.
-    _, *curls = takewhile(lambda b: b.language != "python", blocks(language, READMES))
-    for block in (file, start, *curls, *rest):
+    readme = iter(blocks(language, READMES))
+    _, *curls = takewhile(lambda b: b.language != "python", readme)
+    [own] = [b for b in blocks(language, READMES) if b.text.startswith("# shop_tasks.py")]
+    [submit] = [b for b in readme if b.text.startswith(".venv/bin/encola submit charge")]
+    for block in (file, own, start, *curls, submit):
+        student.follow(block)
+    assert {"charged": 1250} == student.running.get(f"/tasks/{student.task_id}")["result"]
+    for block in rest:
         student.follow(block)
 
     assert START == student.ran[0].strip()
