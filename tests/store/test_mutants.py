@@ -530,8 +530,8 @@ MUTANTS = [
     Mutant(
         "a pruned task hides a known id",
         "enqueue",
-        "kept and load(kept) or load(id)",
-        "load(kept or id)",
+        "if not rec and redis.call('EXISTS'",
+        "if not kept and redis.call('EXISTS'",
         caught_by=a_key_without_its_task_hides_no_other,
     ),
     Mutant(

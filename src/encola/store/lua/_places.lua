@@ -41,8 +41,9 @@ local function to_delayed(rec, due)
   redis.call('ZADD', DELAYED, due, rec.id)
   tally(rec, 'delayed', 1)
   set_state(rec, delayed_state(rec))
-  redis.call('HSET', rec.key, 'st', rec.state, 'pl', 'delayed', 'du', due)
-  redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph', 'nx', 'nd', 'rp')
+  if not write(rec, 'st', rec.state, 'pl', 'delayed', 'du', due) then
+    redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph', 'nx', 'nd', 'rp')
+  end
   rec.worker, rec.place = nil, 'delayed'
 end
 
@@ -52,8 +53,9 @@ local function to_ready(rec, at_head)
   -- Somebody has put something else under the name of the list: it waits until that has gone.
   if type(pushed) == 'table' then return to_delayed(rec, NOW + TAKEN_MS) end
   set_state(rec, waiting_state(rec))
-  redis.call('HSET', rec.key, 'st', rec.state, 'pl', 'ready', 'rd', NOW_TEXT)
-  redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph', 'nx', 'nd', 'rp')
+  if not write(rec, 'st', rec.state, 'pl', 'ready', 'rd', NOW_TEXT) then
+    redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph', 'nx', 'nd', 'rp')
+  end
   rec.worker, rec.place = nil, 'ready'
   wake(rec.queue)
 end
@@ -62,14 +64,14 @@ end
 local function to_held(rec)
   redis.call('ZADD', held_key(rec), rec.n, rec.id)
   redis.call('SADD', HELD, rec.type .. '\31' .. rec.queue)
-  redis.call('HSET', rec.key, 'pl', 'held')
+  write(rec, 'pl', 'held')
   rec.place = 'held'
 end
 
 -- Under a worker's lease, with a new fencing token. Whoever calls it puts the ids under the lease (SADD).
 local function to_leased(rec, worker)
   rec.token = rec.token + 1
-  redis.call('HSET', rec.key, 'w', worker, 'dl', rec.token, 'pl', 'leased', 'st', rec.state)
+  write(rec, 'w', worker, 'dl', rec.token, 'pl', 'leased', 'st', rec.state)
   rec.worker, rec.place = worker, 'leased'
 end
 
@@ -127,7 +129,7 @@ local function to_finished(rec, state, field, value, code, dead, outcome)
     set[#set + 1] = 'dead'
     redis.call('ZADD', DEAD, NOW_TEXT, rec.id)
   end
-  redis.call('HSET', rec.key, unpack(set))
+  write(rec, unpack(set))
   -- Most records are finished ones, and a field more costs each of them some fifty bytes:
   -- the number of the last attempt (an) stands in `at` too, and only retry needs it again.
   redis.call('HDEL', rec.key, 'w', 'sa', 'p', 'ph', 'rd', 'du', 'nx', 'nd', 'rp', 'an', dead and 'du' or 'pl')

@@ -205,7 +205,20 @@ local function next_order()
   return LAST_CREATED, redis.call('HINCRBY', META, 'n', 1)
 end
 
--- Writes a new record and its index entries; puts it nowhere yet.
+-- Writes fields of a record, and with the first of a new one what it is made of: one command, not two.
+-- Returns whether it is a new one.
+local function write(rec, ...)
+  local made = rec.made
+  if not made then
+    redis.call('HSET', rec.key, ...)
+    return false
+  end
+  rec.made = nil
+  redis.call('HSET', rec.key, 'x', made.x, 'm', made.message, ...)
+  return true
+end
+
+-- A new record with its index entries. It is in no place yet, and written with the first that it comes to.
 local function create(id, message, queue, priority, type, user, tenant)
   local created, n = next_order()
   local rec = {
@@ -213,7 +226,7 @@ local function create(id, message, queue, priority, type, user, tenant)
     created = created, n = tostring(n), token = 0, crashes = 0, retries = 0, attempt = 0,
   }
   local x = table.concat({queue, priority, type, user, tenant, created, rec.n}, '\31')
-  redis.call('HSET', rec.key, 'x', x, 'm', message)
+  rec.made = {x = x, message = message}
   local at = string.format('%.0f-%s', created, rec.n)
   redis.call('XADD', index_key(tenant, 'all', ''), at, 'i', id)
   redis.call('XADD', index_key(tenant, 'type', type), at, 'i', id)

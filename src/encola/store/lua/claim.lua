@@ -42,7 +42,7 @@ local function take_entry(entry, queue)
   local rec, due = adopt(entry, queue)
   if rec and place_adopted(rec, due) then
     set_state(rec, 'PENDING')
-    redis.call('HSET', rec.key, 'st', 'PENDING', 'rd', NOW_TEXT)
+    write(rec, 'st', 'PENDING', 'rd', NOW_TEXT)
     emit(rec)
     rec.message = entry
     take(rec)

@@ -41,7 +41,7 @@ local function adopt_from(list, queue, first)
       adopted, blanks = adopted + 1, blanks + 1
       if rec and place_adopted(rec, due) then
         set_state(rec, 'PENDING')
-        redis.call('HSET', rec.key, 'st', 'PENDING', 'pl', 'ready', 'rd', NOW_TEXT)
+        write(rec, 'st', 'PENDING', 'pl', 'ready', 'rd', NOW_TEXT)
         -- The envelope stood in the list of its own priority, so the id stays in its place.
         redis.call('LSET', list, first + index - 1, rec.id)
         blanks = blanks - 1
