@@ -311,6 +311,19 @@ def test_a_known_id_is_a_duplicate(bench: Bench) -> None:
     assert bench.events() == [("a", "PENDING")]
 
 
+def test_an_id_whose_key_is_something_else_is_refused_before_anything_is_written(
+    bench: Bench,
+) -> None:
+    """Half a task would stand in lists that lead nowhere."""
+    foreign = bench.keys.record("a")
+    bench.client.set(foreign, "somebody else's")
+    with pytest.raises(StoreError, match="WRONGTYPE"):
+        bench.enqueue("a")
+
+    assert [foreign.encode()] == bench.client.keys("*")
+    bench.client.delete(foreign)
+
+
 def test_an_idempotency_key_gives_back_the_task_it_stands_for(bench: Bench) -> None:
     """Another id with the same key is not accepted."""
     bench.enqueue("a", idempotency_key="order-7")

@@ -33,6 +33,7 @@ export function taskList(changed) {
     try {
       return await get('/tasks', { ...apiFilter(query), limit: PAGE, cursor }, { signal: mine.signal });
     } catch (error) {
+      if (asked === mine) meanwhile = null;
       if (error.name !== 'AbortError') Object.assign(list, { error, loading: false });
       changed();
       return null;

@@ -44,7 +44,10 @@ for i = 0, tasks - 1 do
   -- What an idempotency key stands for may have been pruned since.
   local rec = kept and load(kept)
   -- Most ids are new, and that is asked more quickly than the parts of none.
-  if not rec and redis.call('EXISTS', record_key(id)) == 1 then rec = load(id) end
+  if not rec and redis.call('EXISTS', record_key(id)) == 1 then
+    -- What is no hash breaks off here, before anything of the task is written.
+    rec = load(id) or redis.call('HGET', record_key(id), 'x') or nil
+  end
   if rec and rec.id == id and rec.awaits then
     -- The last part of what the task replaced itself with.
     if rec.worker then
