@@ -95,6 +95,22 @@ def test_a_worker_that_is_told_to_stop_lets_running_tasks_end(
     assert TaskState.SUCCESS == record.state
 
 
+def test_a_worker_that_is_told_to_stop_among_many_short_tasks_does_so(bench: Bench) -> None:
+    """Its children have many waiting; none of them waits half a minute for words that nobody reads."""
+    bench.lease = 30.0
+    bench.send("work", 0.0, count=4000)
+    worker = bench.worker().wait_ready()
+    wait_until(lambda: len(bench.ledger.started()) > 300, description="it is at work")
+    worker.process.terminate()
+
+    assert 0 == worker.process.wait(15), worker.log()
+    assert {"PENDING", "SUCCESS"} == set(bench.states())
+    assert "No consumers" not in worker.log()
+    bench.worker().wait_ready()
+    bench.wait_finished(60)
+    assert [] == check(bench)
+
+
 @pytest.mark.parametrize(
     "signals",
     [[signal.SIGQUIT], [signal.SIGTERM, signal.SIGQUIT], [signal.SIGINT, signal.SIGINT]],

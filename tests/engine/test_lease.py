@@ -109,6 +109,7 @@ def test_of_a_large_claim_the_children_get_the_first_before_the_last_is_read() -
         delivered.append(message.id)
 
     channel = SimpleNamespace(lease=lease, _undelivered=deque(claimed), _deliver=deliver)
+    channel.active_queues = {"encola"}
     channel._deliver_portion = lambda: Channel._deliver_portion(channel)  # type: ignore[arg-type]
     for message in claimed:
         lease.hold(message.id, message.token)

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import billiard.pool
-from billiard.pool import READY
+from billiard.pool import READY, TERMINATE, WorkersJoined
 from celery.concurrency.asynpool import AsynPool as CeleryAsynPool
 from celery.concurrency.asynpool import ResultHandler as CeleryResultHandler
 from celery.concurrency.asynpool import Worker as CeleryChild
@@ -160,10 +160,29 @@ class Child(CeleryChild):
 
 
 class ResultHandler(CeleryResultHandler):
-    """Reads what children say; their pipes stay with the event loop from message to message."""
+    """
+    Reads what children say; their pipes stay with the event loop from message to message.
+
+    When the pool stops, Celery's reads until all jobs that it remembers have ended. It forgets
+    those that wait in the children's pipes, and a child that has run one of them stays, for up to
+    thirty seconds, until its last word has been read: here all are.
+    """
 
     def register_with_event_loop(self, hub: Any) -> None:
         super().register_with_event_loop(AddingOnce(hub))
+
+    def on_stop_not_started(self) -> None:
+        super().on_stop_not_started()
+        pipes = set(self.fileno_to_outq)
+        while pipes and self._state != TERMINATE:
+            ended: set[int] = set()
+            for pipe in pipes:
+                self._flush_outqueue(pipe, ended.add, self.fileno_to_outq, self.on_state_change)
+                try:
+                    self.join_exited_workers(shutdown=True)
+                except WorkersJoined:
+                    return
+            pipes -= ended
 
 
 class AsynPool(CeleryAsynPool):

@@ -281,13 +281,21 @@ class Channel(AddressedChannel):
         they would otherwise wait until its last message is read.
         """
         assert self.lease is not None
+        consumed = self.active_queues
+        unwanted: list[tuple[str, int]] = []
         try:
             for _ in range(min(PORTION, len(self._undelivered))):
                 message = self._undelivered.popleft()
-                # What was given back since it came is another's.
-                if self.lease.holds(message.id, message.token):
+                # What was given back since it came is another's; what nobody listens for any more goes back.
+                if not self.lease.holds(message.id, message.token):
+                    continue
+                if message.queue in consumed:
                     self._deliver(message)
+                else:
+                    unwanted.append((message.id, message.token))
         finally:
+            if unwanted:
+                self.lease.release(unwanted)
             if self._undelivered:
                 self.lease.later(PORTION_PAUSE, self._deliver_portion)
 
